@@ -1,0 +1,68 @@
+"""One line of progress for the running study."""
+
+import os
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ProgressBar
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from callbacks.goal import Goal
+from dps.task import StudyTask
+
+
+class StudyProgress(ProgressBar):
+    """Steps of the budget, the lowest error of the latest check, and how many trials run; the time left is the most it can be.
+
+    Under the sweeper the title counts the studies (`DPS_STUDIES` of them).
+    """
+
+    def __init__(self, title: str, number: int | None = None):
+        super().__init__()
+        studies = os.environ.get("DPS_STUDIES")
+        self.title = title if studies is None or number is None else f"study {number + 1} of {studies}: {title}"
+        self._enabled = True
+
+    def disable(self) -> None:
+        """Show nothing: what Lightning asks of every rank but the first."""
+        self._enabled = False
+
+    def enable(self) -> None:
+        """Show the line again."""
+        self._enabled = True
+
+    def on_train_start(self, trainer: pl.Trainer, task: StudyTask) -> None:  # type: ignore[override]
+        """Draw the line."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(20),
+            TextColumn("step {task.completed}/{task.total}"),
+            TextColumn("{task.fields[state]}"),
+            TimeElapsedColumn(),
+            TextColumn("at most"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+        )
+        console = Console(stderr=True)
+        self._bar = Progress(*columns, console=console, transient=True, disable=not self._enabled or not console.is_terminal)
+        self._line = self._bar.add_task(self.title, total=trainer.max_steps, completed=trainer.global_step, state="")
+        self._bar.start()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, task: StudyTask, *_: Any) -> None:  # type: ignore[override]
+        """Move the line on; rich draws it a few times a second."""
+        self._bar.update(self._line, completed=trainer.global_step, state=self._state(trainer, task))
+
+    def _state(self, trainer: pl.Trainer, task: StudyTask) -> str:
+        goals = [callback for callback in trainer.callbacks if isinstance(callback, Goal)]  # type: ignore[attr-defined]
+        errors = [verdict.error for goal in goals for verdict in goal.verdicts.values()]
+        best = f"error {min(errors):.1%}, goal {goals[0].error:.1%}, " if errors else ""
+        return f"{best}{len(task.trials.running())} trials"
+
+    def on_train_end(self, trainer: pl.Trainer, task: StudyTask) -> None:  # type: ignore[override]
+        """Take the line away."""
+        self._bar.stop()
+
+    def on_exception(self, trainer: pl.Trainer, task: pl.LightningModule, exception: BaseException) -> None:
+        """Leave the terminal as it was."""
+        if hasattr(self, "_bar"):
+            self._bar.stop()

@@ -1,0 +1,82 @@
+"""A disk cache of numpy arrays that are slow to make: decoded images, pruning scores.
+
+An entry is the SHA-256 digest of its payload followed by the payload, an npz file without pickles, so an entry that was
+cut short or written by something else is recognised and made again, never trusted.
+"""
+
+import hashlib
+import io
+import os
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+def folder() -> Path:
+    """Return the folder of the cache: $DPS_CACHE, else $XDG_CACHE_HOME/dps, else ~/.cache/dps."""
+    if chosen := os.environ.get("DPS_CACHE"):
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "dps"
+
+
+def digest(*parts: bytes | str | np.ndarray[Any, Any] | torch.Tensor) -> str:
+    """Return the hexadecimal key of a sequence of parts; arrays count with their dtype and shape."""
+    key = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, torch.Tensor):
+            part = part.detach().cpu().numpy()
+        if isinstance(part, np.ndarray):
+            kind, content = f"{part.dtype.str}{part.shape}", part.tobytes()
+        else:
+            kind, content = type(part).__name__, part.encode() if isinstance(part, str) else part
+        key.update(f"{kind}:{len(content)}:".encode())
+        key.update(content)
+    return key.hexdigest()
+
+
+def load(path: Path) -> dict[str, np.ndarray[Any, Any]] | None:
+    """Return the arrays saved at `path`, or None where there is no entry or a damaged or foreign one."""
+    try:
+        with path.open("rb") as file:
+            if file.read(_DIGEST_BYTES) != hashlib.file_digest(file, "sha256").digest():
+                return None
+            file.seek(_DIGEST_BYTES)
+            with np.load(file, allow_pickle=False) as arrays:
+                return dict(arrays)
+    except (OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile):
+        return None
+
+
+def save(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Write an entry atomically; where the folder cannot be written, warn and leave the cache as it was."""
+    payload = io.BytesIO()
+    np.savez(payload, allow_pickle=False, **arrays)
+    try:
+        _write(path, payload.getbuffer())
+    except OSError as error:
+        warnings.warn(
+            f"nothing was cached in {path.parent} ({error.strerror}), so the next start repeats the work: "
+            "set DPS_CACHE to a folder that can be written",
+            stacklevel=2,
+        )
+
+
+def _write(path: Path, payload: memoryview) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(hashlib.sha256(payload).digest())
+            file.write(payload)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

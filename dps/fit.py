@@ -1,0 +1,99 @@
+"""Training a study: instantiate what its configuration names, and let Lightning fit it, from its checkpoint if there is one."""
+
+import logging
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from callbacks import Record, StudyProgress
+from dps import results, study, tracking
+from dps.task import StudyTask
+from dps.trials import slice_shape
+
+
+def fit(cfg: DictConfig) -> None:
+    """Train the trials that the study's folder lacks, in this process or in one process for each of several devices."""
+    if cfg.trainer.devices > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
+        _launch_ranks(cfg)
+        return
+    _quieten_lightning()
+    folder, trials = Path(cfg.folder), study.trials_of(cfg)
+    checkpoint = _checkpoint_path(folder, trials)
+    if not checkpoint.exists():
+        recorded = set(results.read(folder)["trial"])
+        trials = [trial for trial in trials if trial["trial"] not in recorded]
+    loggers = instantiate(cfg.logger) if cfg.get("logger") else None
+    trainer = _trainer(cfg, folder, checkpoint, loggers)
+    task, data = _task(cfg, trials), instantiate(cfg.data)
+    with tracking.closing(trainer.loggers):
+        trainer.fit(task, datamodule=data, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
+        best = results.best(results.read(folder))
+        for logger in trainer.loggers:
+            logger.log_metrics({"steps_to_result": float("nan") if best is None else int(best["steps_to_result"])})
+    if trainer.is_global_zero:
+        checkpoint.unlink(missing_ok=True)
+
+
+def _task(cfg: DictConfig, trials: Sequence[dict[str, Any]]) -> StudyTask:
+    trials_per_slice, examples_per_pass = slice_shape(cfg.batch_size // cfg.trainer.devices, len(trials))
+    model, optimizer, schedule = instantiate(cfg.model), instantiate(cfg.optimizer), instantiate(cfg.lr_schedule)
+    return StudyTask(model, optimizer, schedule, trials, trials_per_slice, examples_per_pass)
+
+
+def _trainer(cfg: DictConfig, folder: Path, checkpoint: Path, loggers: Any) -> pl.Trainer:
+    columns = ("workload", "batch_size", "sparsity", "max_steps")
+    about = {name: cfg[name] for name in columns} | dict(cfg.names)
+    about |= {"goal_error": cfg.goal.error, "interval_steps": cfg.goal.interval_steps}
+    number = HydraConfig.get().job.get("num") if HydraConfig.initialized() else None
+    callbacks = [
+        instantiate(cfg.pruning),
+        *(instantiate(callback) for callback in cfg.callbacks.values()),
+        Record(folder, about),
+        StudyProgress(f"batch_size={cfg.batch_size} sparsity={cfg.sparsity}", number),
+        ModelCheckpoint(
+            checkpoint.parent,
+            checkpoint.stem,
+            train_time_interval=timedelta(minutes=1),
+            save_on_exception=True,
+            enable_version_counter=False,
+        ),
+    ]
+    trainer: pl.Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers or False)
+    return trainer
+
+
+def _checkpoint_path(folder: Path, trials: Sequence[dict[str, Any]]) -> Path:
+    """One file for each job of a study: what its trials have in common is their numbers."""
+    numbers = [trial["trial"] for trial in trials]
+    return folder / f"trials={numbers[0]}-{numbers[-1]}.ckpt"
+
+
+def _launch_ranks(cfg: DictConfig) -> None:
+    """Start one process a device on the job's own configuration, so that a sweep is not started again in each."""
+    folder = Path(cfg.folder)
+    job = folder / ".hydra" / _checkpoint_path(folder, study.trials_of(cfg)).with_suffix(".yaml").name
+    OmegaConf.save(cfg, job)
+    ranks = ["torch.distributed.run", "--standalone", f"--nproc-per-node={cfg.trainer.devices}"]
+    done = subprocess.run([sys.executable, "-m", *ranks, "-m", "dps.fit", str(job)])
+    if done.returncode:
+        raise RuntimeError(f"trainer.devices={cfg.trainer.devices}: a rank failed with exit code {done.returncode}")
+
+
+def _quieten_lightning() -> None:
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+
+
+if __name__ == "__main__":
+    fit(OmegaConf.load(sys.argv[1]))  # type: ignore[arg-type]

@@ -1,0 +1,64 @@
+"""The command `dps`: compose, check, fit, and return the study's steps-to-result."""
+
+import os
+import sys
+import traceback
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from dps import errors, record, results, study
+
+SHOW_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
+
+
+def main() -> None:
+    """Run the command line; a failure prints one sentence, or the traceback with HYDRA_FULL_ERROR=1, and exits with 1."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises what it would print itself, in several lines
+    try:
+        _job()
+    except Exception as error:
+        if SHOW_TRACEBACK:
+            raise
+        sys.exit(f"dps: {errors.one_line(error)}")
+
+
+@hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
+def _job(cfg: DictConfig) -> int | None:
+    job = HydraConfig.get()
+    try:
+        steps_to_result = run(cfg, list(job.overrides.task))
+    except Exception as error:
+        with (Path(job.runtime.output_dir) / f"{job.job.name}.log").open("a") as log:
+            traceback.print_exc(file=log)
+        if job.mode == RunMode.MULTIRUN or SHOW_TRACEBACK:
+            raise
+        sys.exit(f"dps: {errors.one_line(error)}")
+    if job.mode == RunMode.RUN:
+        from dps import table
+
+        table.show([Path(cfg.folder)])
+    return steps_to_result
+
+
+def run(cfg: DictConfig, overrides: list[str]) -> int | None:
+    """Run those trials of a study that its folder lacks; returns its steps-to-result K*, None if no trial has got there."""
+    study.check(cfg)
+    OmegaConf.resolve(cfg)
+    folder, trials = Path(cfg.folder), study.trials_of(cfg)
+    record.claim(folder, cfg, overrides)
+    results.refuse_conflict(folder, trials)
+    recorded = set(results.read(folder)["trial"])
+    if not recorded.issuperset(trial["trial"] for trial in trials):
+        from dps import fit
+
+        fit.fit(cfg)
+    best = results.best(results.read(folder))
+    return None if best is None else int(best["steps_to_result"])
+
+
+if __name__ == "__main__":
+    main()

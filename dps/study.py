@@ -1,0 +1,100 @@
+"""A study's configuration: what a user can get wrong in it, and the metaparameters of each of its trials."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+PER_TRIAL = {
+    "lr": "optimizer.lr",
+    "momentum": "optimizer.momentum",
+    "decay_steps": "lr_schedule.decay_steps",
+    "end_factor": "lr_schedule.end_factor",
+}
+
+
+def trials_of(cfg: DictConfig) -> list[dict[str, Any]]:
+    """For each trial its number and metaparameters, a scalar in the configuration standing for all of them.
+
+    Raises ValueError where the lists differ in length or a value is out of its range.
+    """
+    numbers = _as_list(cfg.trial)
+    if not numbers or any(not _is_int(n) or n < 0 for n in numbers) or len(set(numbers)) < len(numbers):
+        raise ValueError(f"trial={_shown(cfg.trial)} must be a number from 0 on, or a list of different ones")
+    given = {name: OmegaConf.select(cfg, key) for name, key in PER_TRIAL.items()}
+    columns = {name: _broadcast(PER_TRIAL[name], value, numbers) for name, value in given.items() if value is not None}
+    for name, values in columns.items():
+        for value in values:
+            _check_metaparameter(name, value)
+    return [{"trial": n} | {name: values[i] for name, values in columns.items()} for i, n in enumerate(numbers)]
+
+
+def check(cfg: DictConfig) -> None:
+    """Raise a ValueError that names the option, its value and what would be right, before anything is loaded."""
+    _check_missing(cfg)
+    _require(_is_int(cfg.batch_size) and cfg.batch_size > 0, "batch_size", cfg.batch_size, "a positive integer")
+    train_examples = cfg.data.get("train_examples")
+    if train_examples is not None and cfg.batch_size > train_examples:
+        limit = f"at most {train_examples}, the size of the training set"
+        raise ValueError(f"batch_size={cfg.batch_size} must be {limit}")
+    _require(_is_number(cfg.sparsity) and 0 <= cfg.sparsity < 1, "sparsity", cfg.sparsity, "in [0, 1)")
+    _require(_is_number(cfg.goal.error) and 0 <= cfg.goal.error < 1, "goal.error", cfg.goal.error, "in [0, 1)")
+    for key in ("goal.interval_steps", "goal.examples_per_block", "max_steps", "trainer.devices"):
+        value = OmegaConf.select(cfg, key)
+        _require(_is_int(value) and value > 0, key, value, "a positive integer")
+    for key in ("race", "goal.early_reject"):
+        value = OmegaConf.select(cfg, key)
+        _require(isinstance(value, bool), key, value, "true or false")
+    _require(_is_int(cfg.seed_data) and cfg.seed_data >= 0, "seed_data", cfg.seed_data, "an integer from 0 on")
+    if cfg.batch_size % cfg.trainer.devices:
+        raise ValueError(f"trainer.devices={cfg.trainer.devices} must divide batch_size={cfg.batch_size}")
+    trials_of(cfg)
+
+
+def _check_missing(cfg: DictConfig) -> None:
+    missing = sorted(OmegaConf.missing_keys(cfg))
+    if missing:
+        raise ValueError(f"{missing[0]} has no value: give one, as in {missing[0]}=VALUE")
+
+
+def _broadcast(key: str, value: Any, numbers: Sequence[int]) -> list[Any]:
+    if not isinstance(value, ListConfig | list | tuple):
+        return [value] * len(numbers)
+    if len(value) != len(numbers):
+        raise ValueError(f"{key} lists {len(value)} values for {len(numbers)} trials: give one for each, or a single one")
+    return list(value)
+
+
+_RANGES: Mapping[str, tuple[Any, str]] = {
+    "lr": (lambda value: value > 0, "a positive number"),
+    "momentum": (lambda value: 0 <= value < 1, "in [0, 1)"),
+    "decay_steps": (lambda value: _is_int(value) and value > 0, "a positive integer"),
+    "end_factor": (lambda value: 0 <= value <= 1, "in [0, 1]"),
+}
+
+
+def _check_metaparameter(name: str, value: Any) -> None:
+    in_range, wanted = _RANGES[name]
+    _require(_is_number(value) and in_range(value), PER_TRIAL[name], value, wanted)
+
+
+def _require(holds: bool, key: str, value: Any, wanted: str) -> None:
+    if not holds:
+        raise ValueError(f"{key}={_shown(value)} must be {wanted}")
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, ListConfig | list | tuple) else [value]
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else str(value)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,104 @@
+"""The LightningModule: one study's trials, trained together step by step."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.distributed
+from torch import Tensor, nn
+
+from dps.data import StudyData
+from dps.goal import Outcome
+from dps.optim import SGD
+from dps.trials import Trials
+
+
+class StudyTask(pl.LightningModule):
+    """Trains a stack of trials, one optimizer step a batch; callbacks prune it, check the goal and end it.
+
+    `metaparameters` holds, for each trial, its number (which is its seed) and its lr, momentum, decay_steps, end_factor as
+    far as the optimizer and the schedule have them. `outcomes` gathers how each trial ended, by number; `losses` (R,) are
+    those of the latest batch, one for each row of the stack.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Callable[..., SGD],
+        lr_schedule: Callable[..., Any],
+        metaparameters: Sequence[Mapping[str, Any]],
+        trials_per_slice: int,
+        examples_per_pass: int,
+    ):
+        super().__init__()
+        self.automatic_optimization = False
+        self.metaparameters = list(metaparameters)
+        self.trials = Trials(model, [row["trial"] for row in metaparameters], trials_per_slice, examples_per_pass)
+        self.outcomes: dict[int, Outcome] = {}
+        self.losses = torch.empty(0)
+        self._optimizer, self._lr_schedule = optimizer, lr_schedule
+
+    @property
+    def data(self) -> StudyData:
+        """The study's data, on this device."""
+        data: StudyData = self.trainer.datamodule  # type: ignore[attr-defined]
+        return data
+
+    @property
+    def sgd(self) -> SGD:
+        """The optimizer itself, without Lightning's wrapper."""
+        optimizer = self.trainer.optimizers[0]
+        assert isinstance(optimizer, SGD)
+        return optimizer
+
+    def configure_optimizers(self) -> SGD:
+        """One SGD over all slices, every trial with its own metaparameters."""
+        columns = {name: [row[name] for row in self.metaparameters] for name in self.metaparameters[0]}
+        columns.pop("trial")
+        decay = {name: columns.pop(name) for name in ("decay_steps", "end_factor") if name in columns}
+        slices = [list(part.weights) for part in self.trials.slices]  # type: ignore[arg-type]
+        return self._optimizer(slices, lr_schedule=partial(self._lr_schedule, **decay), **columns)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
+        """One step of every trial on the same batch: images (b, C, H, W) and labels (b,), this rank's share."""
+        optimizer = self.optimizers()
+        self.losses = self.trials.backward(*batch, backward=self.manual_backward)
+        self._average_gradients()
+        optimizer.step()  # type: ignore[union-attr]
+        optimizer.zero_grad()  # type: ignore[union-attr]
+
+    def _average_gradients(self) -> None:
+        """Over the ranks, each of which has the mean gradient over an equal share of the batch."""
+        if self.trainer.world_size == 1:
+            return
+        for weights in self.trials.parameters():
+            if weights.grad is not None:
+                torch.distributed.all_reduce(weights.grad)
+                weights.grad /= self.trainer.world_size
+
+    def mistakes(self, rows: Sequence[int], images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Whether each trial is wrong on each example (rows, N), and whether all its logits are finite (rows,)."""
+        with self.trainer.precision_plugin.forward_context():
+            return self.trials.mistakes(rows, images, labels)
+
+    def finish(self, outcomes: Mapping[int, Outcome]) -> None:
+        """Note how trials ended, and let them leave the stack."""
+        self.outcomes |= outcomes
+        self.trials.retire(list(outcomes), self.sgd)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add to a checkpoint which trial is in which row, and how the finished ones ended."""
+        checkpoint["stack"] = {
+            "rows": self.trials.rows,
+            "pruned": len(self.trials.slices[0].masks) > 0,  # type: ignore[arg-type]
+            "outcomes": {trial: asdict(outcome) for trial, outcome in self.outcomes.items()},
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the saved stack's layout, before Lightning loads its values."""
+        stack = checkpoint["stack"]
+        self.trials.lay_out(stack["rows"], stack["pruned"])
+        self.outcomes = {trial: Outcome(**outcome) for trial, outcome in stack["outcomes"].items()}

@@ -1,0 +1,28 @@
+"""Experiment trackers: Weights & Biases without prompts, and a clean end for every tracker."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pytorch_lightning.loggers import Logger, WandbLogger
+
+
+def wandb_logger(**options: Any) -> WandbLogger:
+    """Lightning's W&B logger: online where an API key is configured, offline where none is; it never asks."""
+    import wandb
+
+    return WandbLogger(offline=wandb.api.api_key is None, **options)
+
+
+@contextmanager
+def closing(loggers: Sequence[Logger]) -> Iterator[None]:
+    """End the trackers' runs whatever happens, so that the next study of the process starts runs of its own."""
+    status = "failed"
+    try:
+        yield
+        status = "success"
+    finally:
+        for logger in loggers:
+            logger.finalize(status)
+            if isinstance(logger, WandbLogger):
+                logger.experiment.finish(exit_code=0 if status == "success" else 1)

@@ -1,0 +1,212 @@
+"""The stack: the trials of one study as one model, held and worked in slices of fixed shape.
+
+A trial's trajectory depends on its own weights, its metaparameters, the batches and the shape of a slice, and on nothing
+else: a short slice is padded with idle rows, and a row's arithmetic is the same wherever in a slice it sits and whatever
+its neighbours do.
+
+Shapes: S trials in a slice, R rows in all slices (R >= the number of trials), B batch, N examples, C classes.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from dps.models import initialise
+from dps.optim import SGD
+
+
+class Slice(nn.Module):
+    """S trials: their weights (S, ...), the masks of the weights that take part, and whether each has stayed finite."""
+
+    def __init__(self, model: nn.Module, seeds: Sequence[int], rows: int):
+        super().__init__()
+        stacked = [torch.zeros(rows, *p.shape, dtype=p.dtype) for p in model.parameters()]
+        for row, seed in enumerate(seeds):
+            initialise(model, seed)
+            for weights, p in zip(stacked, model.parameters(), strict=True):
+                weights[row] = p.detach()
+        self.weights = nn.ParameterList(nn.Parameter(weights) for weights in stacked)
+        self.masks = nn.ParameterList()
+        self.register_buffer("finite", torch.ones(rows, dtype=torch.bool))
+        self.finite: Tensor
+
+    @torch.no_grad()
+    def prune(self, masks: Sequence[Tensor]) -> None:
+        """Take out of the model, for good, every weight whose mask (S, ...) is 0; a mask holds 0 and 1 alone."""
+        for weights, mask in zip(self.weights, masks, strict=True):
+            if not ((mask == 0) | (mask == 1)).all():
+                raise AssertionError("a mask holds a value other than 0 and 1")
+            weights.mul_(mask.to(weights))
+        self.masks = nn.ParameterList(
+            nn.Parameter(mask.to(weights), requires_grad=False)
+            for weights, mask in zip(self.weights, masks, strict=True)
+        )
+
+    def mask_gradients(self) -> None:
+        """Zero the gradients of pruned weights, so that neither they nor their velocity ever move."""
+        for weights, mask in zip(self.weights, self.masks, strict=False):
+            assert weights.grad is not None
+            weights.grad.mul_(mask)
+
+    def rows(self) -> Iterator[Tensor]:
+        """Every tensor that has one entry for each of the S rows."""
+        yield from (weights.data for weights in self.weights)
+        yield from (mask.data for mask in self.masks)
+        yield self.finite
+
+
+class Trials(nn.Module):
+    """All trials of one study; `rows[r]` is the number of the trial in row r, or None where the row is idle."""
+
+    def __init__(self, model: nn.Module, seeds: Sequence[int], trials_per_slice: int, examples_per_pass: int):
+        super().__init__()
+        self.trials_per_slice, self.examples_per_pass = trials_per_slice, examples_per_pass
+        parts = [seeds[first : first + trials_per_slice] for first in range(0, len(seeds), trials_per_slice)]
+        self.slices = nn.ModuleList(Slice(model, part, trials_per_slice) for part in parts)
+        self.rows: list[int | None] = [*seeds, *[None] * (len(parts) * trials_per_slice - len(seeds))]
+        self.names = [name for name, _ in model.named_parameters()]
+        self._model = (model.to("meta"),)  # in a tuple, so that its empty parameters are not this module's
+
+    def place(self, row: int) -> tuple[int, int]:
+        """Where row `row` lies: (slice, row in the slice)."""
+        return divmod(row, self.trials_per_slice)
+
+    def running(self) -> dict[int, int]:
+        """The row of every trial that has not left the stack."""
+        return {trial: row for row, trial in enumerate(self.rows) if trial is not None}
+
+    @property
+    def model(self) -> nn.Module:
+        """One trial's model, its parameters without values."""
+        return self._model[0]
+
+    def weights_by_trial(self) -> dict[int, dict[str, Tensor]]:
+        """The weights of each running trial by parameter name, views (1, ...) of a stack of one."""
+        found = {}
+        for trial, row in self.running().items():
+            index, inner = self.place(row)
+            part = self.slices[index]
+            assert isinstance(part, Slice)
+            views = [weights.data[inner : inner + 1] for weights in part.weights]
+            found[trial] = dict(zip(self.names, views, strict=True))
+        return found
+
+    def prune(self, masks: Mapping[int, Mapping[str, Tensor]]) -> None:
+        """Prune each trial by its masks, by parameter name (1, ...)."""
+        rows = self.running()
+        for index, part in enumerate(self.slices):
+            assert isinstance(part, Slice)
+            stacked = [torch.zeros_like(weights) for weights in part.weights]
+            for trial, row in rows.items():
+                if self.place(row)[0] == index:
+                    for name, mask in zip(self.names, stacked, strict=True):
+                        mask[self.place(row)[1]] = masks[trial][name][0]
+            part.prune(stacked)
+
+    def logits(self, weights: Sequence[Tensor], images: Tensor) -> Tensor:
+        """(S, B, C) logits of S models with weights (S, ...) on the same images."""
+        logits: Tensor = functional_call(self.model, dict(zip(self.names, weights, strict=True)), (images,))
+        return logits
+
+    def backward(self, images: Tensor, labels: Tensor, backward: Callable[[Tensor], None]) -> Tensor:
+        """Add every trial's gradient of its mean loss over the batch to the weights' .grad; returns that loss (R,)."""
+        losses = []
+        for part in self.slices:
+            assert isinstance(part, Slice)
+            losses.append(self._backward_slice(part, images, labels, backward))
+            part.mask_gradients()
+        return torch.cat(losses)
+
+    def _backward_slice(self, part: Slice, images: Tensor, labels: Tensor, backward: Callable[[Tensor], None]) -> Tensor:
+        passes = zip(images.split(self.examples_per_pass), labels.split(self.examples_per_pass), strict=True)
+        total = torch.zeros((), device=images.device)
+        for some_images, some_labels in passes:
+            logits = self.logits(tuple(part.weights), some_images)
+            losses = mean_losses(logits, some_labels) * (len(some_labels) / len(labels))
+            part.finite &= losses.isfinite() & logits.isfinite().all(2).all(1)
+            backward(losses.sum())
+            total = total + losses.detach()
+        return total
+
+    @torch.no_grad()
+    def mistakes(self, rows: Sequence[int], images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Whether each trial is wrong on each example (rows, N), and whether all its logits are finite (rows,).
+
+        One trial at a time: a forward pass over tens of examples gains nothing from a stack.
+        """
+        wrong, finite = [], []
+        for row in rows:
+            index, inner = self.place(row)
+            part = self.slices[index]
+            assert isinstance(part, Slice)
+            logits = self.logits([weights[inner : inner + 1] for weights in part.weights], images)[0]
+            wrong.append(logits.argmax(1) != labels)
+            finite.append(logits.isfinite().all())
+        return torch.stack(wrong), torch.stack(finite)
+
+    @torch.no_grad()
+    def finite(self) -> list[bool]:
+        """For each row, whether loss and logits of every batch so far, and the weights now, are finite."""
+        rows = []
+        for part in self.slices:
+            assert isinstance(part, Slice)
+            weights_finite = [weights.flatten(1).isfinite().all(1) for weights in part.weights]
+            rows.append(torch.stack([part.finite, *weights_finite]).all(0))
+        return [bool(finite) for finite in torch.cat(rows).tolist()]
+
+    @torch.no_grad()
+    def retire(self, trials: Sequence[int], optimizer: SGD) -> None:
+        """Take finished trials out: while the last slice's trials fit the idle rows of the others, they move there."""
+        for trial in trials:
+            row = self.rows.index(trial)
+            self.rows[row] = None
+            self._clear(row, optimizer)
+        while len(self.slices) > 1 and self.rows.count(None) >= self.trials_per_slice:
+            kept = len(self.rows) - self.trials_per_slice
+            for row in range(kept, len(self.rows)):
+                if self.rows[row] is not None:
+                    self._move(row, self.rows.index(None), optimizer)
+            del self.slices[-1], self.rows[kept:]
+            optimizer.drop_last_slice()
+
+    def lay_out(self, rows: Sequence[int | None], pruned: bool) -> None:
+        """Take the shape of a saved stack, whose values are loaded next."""
+        self.rows = list(rows)
+        del self.slices[len(rows) // self.trials_per_slice :]
+        for part in self.slices:
+            assert isinstance(part, Slice)
+            if pruned:
+                part.prune([torch.ones_like(weights) for weights in part.weights])
+
+    def _clear(self, row: int, optimizer: SGD) -> None:
+        index, inner = self.place(row)
+        part = self.slices[index]
+        assert isinstance(part, Slice)
+        for tensor in part.rows():
+            tensor[inner] = 0
+        optimizer.stop_row((index, inner))
+
+    def _move(self, source: int, target: int, optimizer: SGD) -> None:
+        old, new = self.place(source), self.place(target)
+        parts = self.slices[old[0]], self.slices[new[0]]
+        assert isinstance(parts[0], Slice) and isinstance(parts[1], Slice)
+        for tensor_from, tensor_to in zip(parts[0].rows(), parts[1].rows(), strict=True):
+            tensor_to[new[1]] = tensor_from[old[1]]
+        optimizer.move_row(old, new)
+        self.rows[target], self.rows[source] = self.rows[source], None
+
+
+def mean_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """(S,) cross-entropy of logits (S, B, C), averaged over the batch."""
+    stack, batch, classes = logits.shape
+    losses = F.cross_entropy(logits.reshape(stack * batch, classes), labels.repeat(stack), reduction="none")
+    return losses.view(stack, batch).mean(1)
+
+
+def slice_shape(batch_size_per_rank: int, trials: int) -> tuple[int, int]:
+    """Trials in a slice and examples in a pass, so that what a pass touches stays in the processor's cache."""
+    examples_per_pass = min(batch_size_per_rank, 256)
+    return min(trials, max(1, 256 // examples_per_pass), 16), examples_per_pass

@@ -1,0 +1,124 @@
+"""The sweeper as Hydra finds it: hydra/sweeper=sobol. One job is one study, or a share of its trials."""
+# Hydra's plugin scan fails on a dataclass whose annotations are postponed to strings: no `from __future__` import here.
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+from hydra_plugins.dps_sobol import grid
+
+
+@dataclass
+class SobolSweeperConf:
+    """hydra.sweeper: the trials of every study, and how many of them one job runs (null: all)."""
+
+    _target_: str = "hydra_plugins.dps_sobol.sweeper.SobolSweeper"
+    trials: int = 100
+    trials_per_job: int | None = None
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="sobol", node=SobolSweeperConf, provider="dps_sobol")
+
+
+class SobolSweeper(Sweeper):
+    """Runs every study of the grid with the first `trials` points of the Sobol sequence of its search space."""
+
+    def __init__(self, trials: int, trials_per_job: int | None):
+        self.trials = trials
+        self.trials_per_job = trials_per_job
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Called by Hydra once the configuration is composed, with everything but the sweep in it."""
+        self.master_config: DictConfig = config
+        self.config_loader = hydra_context.config_loader
+        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Runs all studies and prints their table.
+
+        Raises ValueError before any starts where the command line is wrong, RuntimeError at the end where some failed.
+        """
+        jobs = self._jobs(grid.read(arguments, self.config_loader))
+        self._check(jobs)
+        report(self.launcher.launch(jobs, initial_job_idx=0))
+
+    def _jobs(self, command: grid.CommandLine) -> list[list[str]]:
+        for name, value in (("trials", self.trials), ("trials_per_job", self.trials_per_job)):
+            if value is not None and value < 1:
+                raise ValueError(f"hydra.sweeper.{name}={value} must be a positive integer")
+        jobs = []
+        for point in command.points():
+            study = [*command.fixed, *(f"{key}={value}" for key, value in point.items())]
+            cfg = self._compose(study)
+            dimensions = grid.dimensions(command, cfg)
+            self._check_keys([dimension.key for dimension in dimensions], cfg, study)
+            study += grid.folder_override(point, cfg)
+            shares = grid.trial_overrides(dimensions, self.trials, self.trials_per_job or self.trials)
+            jobs += [study + share for share in shares]
+        return [[*job, f"++hydra.job.env_set.DPS_STUDIES={len(jobs)}"] for job in jobs]
+
+    def _compose(self, overrides: list[str]) -> DictConfig:
+        return self.config_loader.load_sweep_config(self.master_config, overrides)
+
+    def _check_keys(self, keys: list[str], cfg: DictConfig, study: list[str]) -> None:
+        if (missing := grid.missing_key(keys, cfg)) is None:
+            return
+        if missing not in (cfg.get("space") or {}):
+            raise ValueError(f"{missing} is given an interval, but the configuration has no {missing}")
+        others = [override for override in study if not override.startswith("space=")]
+        spaces = {name: self._compose([*others, f"space={name}"]) for name in self._space_names()}
+        fitting = [name for name, other in spaces.items() if grid.missing_key(list(other.space), other) is None]
+        best = max(fitting, key=lambda name: len(spaces[name].space), default=None)
+        hint = f"; space={best} fits it" if best else ""
+        raise ValueError(f"space has the dimension {missing}, but the configuration has no {missing}{hint}")
+
+    def _space_names(self) -> list[str]:
+        return list(self.config_loader.get_group_options("space"))
+
+    def _check(self, jobs: list[list[str]]) -> None:
+        from dps.study import check
+
+        for number, job in enumerate(jobs):
+            cfg = self._compose(job)
+            if number == 0:  # the launcher makes this folder; that of the configuration without the grid stays unused
+                self.master_config.hydra.sweep.dir = cfg.hydra.sweep.dir
+            with open_dict(cfg):
+                del cfg["hydra"]  # as the job itself will get it
+            check(cfg)
+
+
+def report(returns: Sequence[JobReturn]) -> None:
+    """Prints the table of the studies' folders; raises RuntimeError that names every study that failed."""
+    from dps.table import show
+
+    folders = [_folder(job) for job in returns]
+    studies = list(dict.fromkeys(folders))
+    show(studies)
+    failures: dict[Path, Exception] = {}
+    for folder, job in zip(folders, returns, strict=True):
+        if job.status != JobStatus.COMPLETED:
+            failures.setdefault(folder, job._return_value)
+    if failures:
+        lines = "; ".join(f"{os.path.relpath(folder)}: {_first_line(error)}" for folder, error in failures.items())
+        summary = f"{len(failures)} of {len(studies)} studies failed: {lines}"
+        raise RuntimeError(summary) from next(iter(failures.values()))
+
+
+def _folder(job: JobReturn) -> Path:
+    assert job.hydra_cfg is not None
+    return Path(job.hydra_cfg.hydra.runtime.output_dir)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__
