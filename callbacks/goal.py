@@ -17,9 +17,9 @@ from dps.task import StudyTask
 class Goal(Callback):
     """Compares each trial's error on the entire validation set with `error` every `interval_steps` steps.
 
-    error <= goal makes a trial complete; a loss, logits or weights that are not finite, infeasible; the budget of steps
-    spent, incomplete. With `race`, the first step at which any trial of the study completes ends the others as censored:
-    none of them can be the first any more. `early_reject` lets a check stop as soon as it is certain to fail.
+    error <= goal makes a trial complete; a loss, logits or weights that are not finite, infeasible; the budget of
+    steps spent, incomplete. With `race`, the first step at which any trial of the study completes ends the others as
+    censored: none of them can be the first any more. `early_reject` lets a check stop as soon as it is certain to fail.
     """
 
     def __init__(

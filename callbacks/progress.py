@@ -13,7 +13,7 @@ from dps.task import StudyTask
 
 
 class StudyProgress(ProgressBar):
-    """Steps of the budget, the lowest error of the latest check, and how many trials run; the time left is the most it can be.
+    """Steps of the budget, the lowest error of the latest check, the trials that run, and the most time it can take.
 
     Under the sweeper the title counts the studies (`DPS_STUDIES` of them).
     """
@@ -44,7 +44,9 @@ class StudyProgress(ProgressBar):
             TimeRemainingColumn(elapsed_when_finished=False),
         )
         console = Console(stderr=True)
-        self._bar = Progress(*columns, console=console, transient=True, disable=not self._enabled or not console.is_terminal)
+        self._bar = Progress(
+            *columns, console=console, transient=True, disable=not self._enabled or not console.is_terminal
+        )
         self._line = self._bar.add_task(self.title, total=trainer.max_steps, completed=trainer.global_step, state="")
         self._bar.start()
 

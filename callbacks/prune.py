@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 class Prune(Callback):
     """Masks every trial by a criterion's scores, so that round(P * (1 - sparsity)) of its P parameters take part.
 
-    Scores that read the training set are the same at every batch size and sparsity: `cached` keeps them on disk, one file
-    a trial, named by the content they follow from. They are computed for one trial at a time, so that they do not depend
-    on which others the cache already has.
+    Scores that read the training set are the same at every batch size and sparsity: `cached` keeps them on disk, one
+    file a trial, named by the content they follow from. They are computed for one trial at a time, so that they do not
+    depend on which others the cache already has.
     """
 
     def __init__(self, criterion: "partial[Weights]", sparsity: float, cached: bool = False):
@@ -52,7 +52,8 @@ class Prune(Callback):
             return {name: torch.from_numpy(found[name]).to(task.device) for name in weights}
 
         def progress(passes: Iterable[int]) -> Iterable[int]:
-            return track(list(passes), title, console=Console(stderr=True), transient=True)
+            console = Console(stderr=True)
+            return track(list(passes), title, console=console, transient=True, disable=not console.is_terminal)
 
         scores = self.criterion(model, weights, data.train_images, data.train_labels, trial, progress=progress)
         if self.cached:

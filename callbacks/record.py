@@ -27,6 +27,8 @@ class Record(Callback):
             return
         metaparameters = {row["trial"]: row for row in task.metaparameters}
         new = {trial: outcome for trial, outcome in task.outcomes.items() if trial not in self.written}
-        rows = [self.study | metaparameters[trial] | {"seed": trial} | vars(outcome) for trial, outcome in new.items()]
+        rows = [
+            {**self.study, **metaparameters[trial]} | {"seed": trial} | vars(outcome) for trial, outcome in new.items()
+        ]
         results.merge(self.folder, rows)
         self.written |= new.keys()

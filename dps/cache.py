@@ -31,12 +31,13 @@ def digest(*parts: bytes | str | np.ndarray[Any, Any] | torch.Tensor) -> str:
     """Return the hexadecimal key of a sequence of parts; arrays count with their dtype and shape."""
     key = hashlib.sha256()
     for part in parts:
-        if isinstance(part, torch.Tensor):
-            part = part.detach().cpu().numpy()
-        if isinstance(part, np.ndarray):
-            kind, content = f"{part.dtype.str}{part.shape}", part.tobytes()
+        if isinstance(part, str):
+            kind, content = "str", part.encode()
+        elif isinstance(part, bytes):
+            kind, content = "bytes", part
         else:
-            kind, content = type(part).__name__, part.encode() if isinstance(part, str) else part
+            array = part.detach().cpu().numpy() if isinstance(part, torch.Tensor) else part
+            kind, content = f"{array.dtype.str}{array.shape}", array.tobytes()
         key.update(f"{kind}:{len(content)}:".encode())
         key.update(content)
     return key.hexdigest()
@@ -57,8 +58,9 @@ def load(path: Path) -> dict[str, np.ndarray[Any, Any]] | None:
 
 def save(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
     """Write an entry atomically; where the folder cannot be written, warn and leave the cache as it was."""
-    payload = io.BytesIO()
-    np.savez(payload, allow_pickle=False, **arrays)
+    assert not any(array.dtype.hasobject for array in arrays.values()), "only what loads without pickles"
+    payload, named = io.BytesIO(), dict[str, Any](arrays)
+    np.savez(payload, **named)
     try:
         _write(path, payload.getbuffer())
     except OSError as error:

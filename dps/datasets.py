@@ -95,7 +95,7 @@ def image_folder(root: str, folder: str) -> Images:
 
 
 def _absolute(root: str) -> Path:
-    return Path(root).expanduser().absolute()
+    return Path(os.path.abspath(os.path.expanduser(root)))
 
 
 def _idx_images(source: type[torchvision_datasets.MNIST], root: str, download: bool) -> Images:

@@ -2,7 +2,7 @@
 
 import re
 
-from hydra.errors import MissingConfigException
+from hydra.errors import InstantiationException, MissingConfigException
 
 
 def one_line(error: BaseException) -> str:
@@ -10,6 +10,8 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, MissingConfigException) and error.options:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         return f"{group}={name} is unknown: choose one of {', '.join(error.options)}"
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        return one_line(error.__cause__)
     text = " ".join(str(error).split())
     if match := re.search(r"Key '(\S+)' is not in struct full_key: (\S+)", text):
         return f"{match[2]} is not an option: `dps --cfg job` lists those there are, and +{match[2]}=VALUE adds one"

@@ -1,4 +1,4 @@
-"""Training a study: instantiate what its configuration names, and let Lightning fit it, from its checkpoint if there is one."""
+"""Training a study: instantiate what its configuration names, and fit it, from its checkpoint if there is one."""
 
 import logging
 import os
@@ -55,7 +55,8 @@ def _trainer(cfg: DictConfig, folder: Path, checkpoint: Path, loggers: Any) -> p
     columns = ("workload", "batch_size", "sparsity", "max_steps")
     about = {name: cfg[name] for name in columns} | dict(cfg.names)
     about |= {"goal_error": cfg.goal.error, "interval_steps": cfg.goal.interval_steps}
-    number = HydraConfig.get().job.get("num") if HydraConfig.initialized() else None
+    in_sweep = HydraConfig.initialized() and "DPS_STUDIES" in os.environ
+    number = HydraConfig.get().job.num if in_sweep else None
     callbacks = [
         instantiate(cfg.pruning),
         *(instantiate(callback) for callback in cfg.callbacks.values()),
@@ -85,14 +86,15 @@ def _launch_ranks(cfg: DictConfig) -> None:
     job = folder / ".hydra" / _checkpoint_path(folder, study.trials_of(cfg)).with_suffix(".yaml").name
     OmegaConf.save(cfg, job)
     ranks = ["torch.distributed.run", "--standalone", f"--nproc-per-node={cfg.trainer.devices}"]
-    done = subprocess.run([sys.executable, "-m", *ranks, "-m", "dps.fit", str(job)])
+    done = subprocess.run([sys.executable, "-m", *ranks, "-m", "dps.fit", str(job)], check=False)
     if done.returncode:
         raise RuntimeError(f"trainer.devices={cfg.trainer.devices}: a rank failed with exit code {done.returncode}")
 
 
 def _quieten_lightning() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)  # Lightning's own, with torch 2.15
+    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """The goal check: has the error on the entire validation set come down to the goal?
 
-The answer is a comparison of counts, wrong <= goal * N, so it is certain as soon as one example too many is wrong. A check
-therefore reads the examples that trials most often get wrong first, in blocks, and stops at the block that settles it;
-only a check that passes reads all N. Every block has the same number of examples, so that an example's logits, and with
-them the decision, do not depend on what else is read.
+The answer is a comparison of counts, wrong <= goal * N, so it is certain as soon as one example too many is wrong. A
+check therefore reads the examples that trials most often get wrong first, in blocks, and stops at the block that
+settles it; only a check that passes reads all N. Every block has the same number of examples, so that an example's
+logits, and with them the decision, do not depend on what else is read.
 
 Shapes: T trials, N validation examples.
 """
@@ -39,9 +39,11 @@ class Verdict:
 
 
 class GoalCheck:
-    """Checks trials against a goal error in [0, 1) on N examples, and learns from check to check which ones are hard."""
+    """Checks trials against a goal error in [0, 1) on N examples, and learns from check to check which are hard."""
 
-    def __init__(self, goal_error: float, examples: int, examples_per_block: int, early_reject: bool, device: torch.device):
+    def __init__(
+        self, goal_error: float, examples: int, examples_per_block: int, early_reject: bool, device: torch.device
+    ):
         self.allowed = allowed_mistakes(goal_error, examples)
         self.early_reject = early_reject
         self.examples_per_block = min(examples_per_block, examples)
@@ -50,8 +52,8 @@ class GoalCheck:
     def __call__(self, mistakes: Mistakes, rows: Sequence[int]) -> dict[int, Verdict]:
         """The verdict on the trial in each of `rows`.
 
-        `mistakes(rows, indices)` says which examples each trial gets wrong (rows, indices) and whether all its logits are
-        finite (rows,). The answer to each chunk is waited for once, for all trials together.
+        `mistakes(rows, indices)` says which examples each trial gets wrong (rows, indices) and whether all its logits
+        are finite (rows,). The answer to each chunk is waited for once, for all trials together.
         """
         order = self.difficulty.argsort(descending=True, stable=True)
         verdicts = {row: Verdict() for row in rows}
@@ -100,7 +102,7 @@ class GoalCheck:
 
 @dataclass
 class Outcome:
-    """How a trial ended: status complete, incomplete, infeasible or censored; errors are fractions, None where unknown."""
+    """How a trial ended: complete, incomplete, infeasible or censored; errors are fractions, None where unknown."""
 
     status: str
     steps_run: int

@@ -16,7 +16,7 @@ SHOW_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
 
 
 def main() -> None:
-    """Run the command line; a failure prints one sentence, or the traceback with HYDRA_FULL_ERROR=1, and exits with 1."""
+    """Run the command line; a failure prints one sentence (HYDRA_FULL_ERROR=1: the traceback) and exits with 1."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises what it would print itself, in several lines
     try:
         _job()
@@ -45,7 +45,7 @@ def _job(cfg: DictConfig) -> int | None:
 
 
 def run(cfg: DictConfig, overrides: list[str]) -> int | None:
-    """Run those trials of a study that its folder lacks; returns its steps-to-result K*, None if no trial has got there."""
+    """Run those trials of a study that its folder lacks; returns its steps-to-result K*, None if none got there."""
     study.check(cfg)
     OmegaConf.resolve(cfg)
     folder, trials = Path(cfg.folder), study.trials_of(cfg)

@@ -17,16 +17,16 @@ def constant(step: int) -> float:
 
 
 def linear(step: int, decay_steps: Tensor, end_factor: Tensor) -> Tensor:
-    """The factor on the learning rate (S,) at update `step` (from 0): from 1 to end_factor over decay_steps, then level."""
+    """The factor (S,) on the learning rate at update `step` (from 0): from 1 to end_factor in decay_steps, then flat."""
     return 1 - (1 - end_factor) * (step / decay_steps).clamp(max=1)
 
 
 class SGD(torch.optim.Optimizer):
     """SGD, Momentum and Nesterov (reference equations below), with one parameter group for each slice of the stack.
 
-    Momentum: v <- m v + g, w <- w - lr v.  Nesterov: v <- m v + g, w <- w - lr (g + m v).  Without momentum: w <- w - lr g.
-    `lr`, `momentum` and what `lr_schedule` binds hold one value for each of the T trials; the rows of the last slice that
-    hold no trial get zeros, and stay where they are.
+    Momentum: v <- m v + g, w <- w - lr v.  Nesterov: v <- m v + g, w <- w - lr (g + m v).  Without momentum: w <- w -
+    lr g. `lr`, `momentum` and what `lr_schedule` binds hold one value for each of the T trials; the rows of the last
+    slice that hold no trial get zeros, and stay where they are.
     """
 
     def __init__(

@@ -29,8 +29,8 @@ def snip(
 ) -> Weights:
     """SNIP (Lee et al. 2019): connection sensitivity |w * dL/dw|, L the mean loss over the N training examples.
 
-    The gradients of batches of `examples_per_pass` are added up in float64, and the absolute value is taken once, at the
-    end: any size gives the same sum.
+    The gradients of batches of `examples_per_pass` are added up in float64, and the absolute value is taken once, at
+    the end: any size gives the same sum.
     """
     leaves = {name: values.detach().requires_grad_() for name, values in weights.items()}
     total = {name: torch.zeros_like(values, dtype=torch.float64) for name, values in weights.items()}

@@ -4,7 +4,7 @@ from pytorch_lightning.strategies import DDPStrategy
 
 
 class SharedGradients(DDPStrategy):
-    """Lightning's DDP without the module wrapper, which cannot follow trials that leave: the task averages gradients itself."""
+    """DDP without the module wrapper, which cannot follow trials that leave: the task averages gradients itself."""
 
     def configure_ddp(self) -> None:
         """Leave the module as it is."""

@@ -15,12 +15,15 @@ from dps import results
 
 # These change no result, or are recorded trial by trial.
 IGNORED = (
+    "folder",
     "trial",
     "optimizer.lr",
     "optimizer.momentum",
     "lr_schedule.decay_steps",
     "lr_schedule.end_factor",
     "space",
+    "goal.early_reject",
+    "goal.examples_per_block",
     "data.root",
     "data.download",
     "data.load",
@@ -60,8 +63,8 @@ def _claim(folder: Path, cfg: DictConfig, overrides: Sequence[str]) -> None:
             f"of another configuration ({', '.join(different)})" if different else f"but no {path.relative_to(folder)}"
         )
         raise ValueError(
-            f"{folder} holds results {what}; choose another folder with hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER "
-            "in a sweep, or remove this one"
+            f"{folder} holds results {what}; choose another folder with hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER"
+            " in a sweep, or remove this one"
         )
     path.parent.mkdir(exist_ok=True)
     results.write_atomically(path.with_name("overrides.yaml"), OmegaConf.to_yaml(list(overrides)))
@@ -100,7 +103,7 @@ def _flat(node: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 def _matters(key: str) -> bool:
     if key in COMPARED:
         return True
-    return key.split(".")[-1] != "_partial_" and not any(f"{key}.".startswith(f"{name}.") for name in IGNORED)
+    return key.rpartition(".")[2] != "_partial_" and not any(f"{key}.".startswith(f"{name}.") for name in IGNORED)
 
 
 def _shown(flat: Mapping[str, Any], key: str) -> str:

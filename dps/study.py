@@ -1,7 +1,7 @@
 """A study's configuration: what a user can get wrong in it, and the metaparameters of each of its trials."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -53,16 +53,25 @@ def check(cfg: DictConfig) -> None:
 
 
 def _check_missing(cfg: DictConfig) -> None:
-    missing = sorted(OmegaConf.missing_keys(cfg))
-    if missing:
-        raise ValueError(f"{missing[0]} has no value: give one, as in {missing[0]}=VALUE")
+    for key in _missing(OmegaConf.to_container(cfg, resolve=False)):
+        raise ValueError(f"{key} has no value: give one, as in {key}=VALUE")
+
+
+def _missing(node: Any, prefix: str = "") -> Iterator[str]:
+    """OmegaConf.missing_keys without resolving interpolations, which outside a job would fail."""
+    for name, value in node.items() if isinstance(node, dict) else ():
+        if value == "???":
+            yield prefix + name
+        yield from _missing(value, f"{prefix}{name}.")
 
 
 def _broadcast(key: str, value: Any, numbers: Sequence[int]) -> list[Any]:
     if not isinstance(value, ListConfig | list | tuple):
         return [value] * len(numbers)
     if len(value) != len(numbers):
-        raise ValueError(f"{key} lists {len(value)} values for {len(numbers)} trials: give one for each, or a single one")
+        raise ValueError(
+            f"{key} lists {len(value)} values for {len(numbers)} trials: give one for each, or a single one"
+        )
     return list(value)
 
 

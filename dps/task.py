@@ -19,9 +19,9 @@ from dps.trials import Trials
 class StudyTask(pl.LightningModule):
     """Trains a stack of trials, one optimizer step a batch; callbacks prune it, check the goal and end it.
 
-    `metaparameters` holds, for each trial, its number (which is its seed) and its lr, momentum, decay_steps, end_factor as
-    far as the optimizer and the schedule have them. `outcomes` gathers how each trial ended, by number; `losses` (R,) are
-    those of the latest batch, one for each row of the stack.
+    `metaparameters` holds, for each trial, its number (which is its seed) and its lr, momentum, decay_steps,
+    end_factor as far as the optimizer and the schedule have them. `outcomes` gathers how each trial ended, by number;
+    `losses` (R,) are those of the latest batch, one for each row of the stack.
     """
 
     def __init__(

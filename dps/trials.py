@@ -1,8 +1,8 @@
 """The stack: the trials of one study as one model, held and worked in slices of fixed shape.
 
-A trial's trajectory depends on its own weights, its metaparameters, the batches and the shape of a slice, and on nothing
-else: a short slice is padded with idle rows, and a row's arithmetic is the same wherever in a slice it sits and whatever
-its neighbours do.
+A trial's trajectory depends on its own weights, its metaparameters, the batches and the shape of a slice, and on
+nothing else: a short slice is padded with idle rows, and a row's arithmetic is the same wherever in a slice it sits
+and whatever its neighbours do.
 
 Shapes: S trials in a slice, R rows in all slices (R >= the number of trials), B batch, N examples, C classes.
 """
@@ -120,7 +120,9 @@ class Trials(nn.Module):
             part.mask_gradients()
         return torch.cat(losses)
 
-    def _backward_slice(self, part: Slice, images: Tensor, labels: Tensor, backward: Callable[[Tensor], None]) -> Tensor:
+    def _backward_slice(
+        self, part: Slice, images: Tensor, labels: Tensor, backward: Callable[[Tensor], None]
+    ) -> Tensor:
         passes = zip(images.split(self.examples_per_pass), labels.split(self.examples_per_pass), strict=True)
         total = torch.zeros((), device=images.device)
         for some_images, some_labels in passes:

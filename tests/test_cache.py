@@ -16,7 +16,8 @@ def test_arrays_come_back_as_they_were(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "entry.npz"
     cache.save(path, ARRAYS)
     loaded = cache.load(path)
-    assert loaded is not None and loaded.keys() == ARRAYS.keys()
+    assert loaded is not None
+    assert loaded.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
         assert loaded[name].dtype == array.dtype
         np.testing.assert_array_equal(loaded[name], array)
@@ -69,7 +70,8 @@ def test_an_interrupted_write_keeps_the_old_entry_and_leaves_nothing_behind(
     with pytest.raises(KeyboardInterrupt):
         cache.save(path, {"scores": np.zeros(1)})
     loaded = cache.load(path)
-    assert loaded is not None and loaded.keys() == ARRAYS.keys()
+    assert loaded is not None
+    assert loaded.keys() == ARRAYS.keys()
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -49,7 +49,9 @@ def labels_of(data: StudyData, steps: int) -> Tensor:
 
 def test_a_tenth_of_the_training_file_validates() -> None:
     data = attached(study_data())
-    assert len(data.validation_labels) == 20 and len(data.train_labels) == 187 and len(data.test_labels) == 30
+    assert len(data.validation_labels) == 20
+    assert len(data.train_labels) == 187
+    assert len(data.test_labels) == 30
     both = torch.cat([data.validation_labels, data.train_labels])
     assert both.sort().values.tolist() == list(range(207))
     assert data.validation_labels.tolist() != sorted(data.validation_labels.tolist())
@@ -94,7 +96,8 @@ def test_setup_reads_once() -> None:
     images = data.train_images
     data.prepare_data()
     data.setup("test")
-    assert len(reads) == 1 and data.train_images is images
+    assert len(reads) == 1
+    assert data.train_images is images
 
 
 def test_the_options_of_the_data_set_reach_its_loader() -> None:
@@ -202,10 +205,19 @@ class Recorder(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
+class Saver(pl.Callback):
+    """Saves a checkpoint after every third step, where ModelCheckpoint would."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if trainer.global_step % 3 == 0:
+            trainer.save_checkpoint(self.folder / f"step={trainer.global_step}.ckpt")
+
+
 def train(folder: Path, max_steps: int, ckpt_path: Path | None = None, **options: Any) -> Recorder:
-    """Train with a checkpoint every three steps."""
     recorder = Recorder()
-    checkpoints = pl.callbacks.ModelCheckpoint(folder, filename="{step}", every_n_train_steps=3, save_top_k=-1)
     trainer = pl.Trainer(
         max_steps=max_steps,
         max_epochs=-1,
@@ -215,7 +227,8 @@ def train(folder: Path, max_steps: int, ckpt_path: Path | None = None, **options
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[checkpoints],
+        enable_checkpointing=False,
+        callbacks=[Saver(folder)],
         **options,
     )
     trainer.fit(recorder, datamodule=study_data(batch_size=40), ckpt_path=ckpt_path)
@@ -235,7 +248,8 @@ def test_a_resumed_run_sees_the_batches_it_would_have_seen(tmp_path: Path) -> No
 
 def test_the_trainer_gets_full_batches_in_its_precision(tmp_path: Path) -> None:
     recorder = train(tmp_path, 6, precision="64-true")
-    assert recorder.weight.dtype == torch.float64 and not recorder.moved
+    assert recorder.weight.dtype == torch.float64
+    assert not recorder.moved
     assert all(len(labels) == 40 for _, labels in recorder.seen)
 
 
@@ -251,8 +265,10 @@ def configured(name: str, *overrides: str) -> StudyData:
 def test_the_digits_need_no_option() -> None:
     data = configured("digits")
     data.setup("fit")
-    assert data.train_images.shape == (1350, 1, 28, 28) and data.batch_size == 64
-    assert len(data.validation_labels) == 150 and len(data.test_labels) == 297
+    assert data.train_images.shape == (1350, 1, 28, 28)
+    assert data.batch_size == 64
+    assert len(data.validation_labels) == 150
+    assert len(data.test_labels) == 297
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10", "cifar10_folder"])
@@ -267,6 +283,8 @@ def test_mnist_as_configured() -> None:
         pytest.skip(f"no MNIST in {DATA}: set DPS_DATA")
     data = configured("mnist", f"data.root={DATA}", "batch_size=54000")
     data.setup("fit")
-    assert data.train_images.shape == (54000, 1, 28, 28) and len(data.validation_labels) == 6000
+    assert data.train_images.shape == (54000, 1, 28, 28)
+    assert len(data.validation_labels) == 6000
     pixels = torch.cat([data.train_images, data.validation_images]).double()
-    assert abs(float(pixels.mean())) < 1e-6 and abs(float(pixels.std(correction=0)) - 1) < 1e-6
+    assert abs(float(pixels.mean())) < 1e-6
+    assert abs(float(pixels.std(correction=0)) - 1) < 1e-6

@@ -48,11 +48,14 @@ def write_images(folder: Path, size: int = 4) -> None:
 
 def test_digits_are_the_bundled_images_in_their_order() -> None:
     images = datasets.digits()
-    assert images.train.shape == (1500, 1, 28, 28) and images.test.shape == (297, 1, 28, 28)
-    assert images.train.dtype == torch.uint8 and images.train_labels.dtype == torch.int64
+    assert images.train.shape == (1500, 1, 28, 28)
+    assert images.test.shape == (297, 1, 28, 28)
+    assert images.train.dtype == torch.uint8
+    assert images.train_labels.dtype == torch.int64
     labels = torch.cat([images.train_labels, images.test_labels])
     np.testing.assert_array_equal(labels, load_digits().target)
-    assert images.train.max() == 255 and images.train.min() == 0
+    assert images.train.max() == 255
+    assert images.train.min() == 0
     # pixel j of 28 lies at (j + 0.5) * 8 / 28 - 0.5 of the 8 original ones; beyond the border the outermost one counts
     centres = (np.arange(28) + 0.5) * 8 / 28 - 0.5
     rows = np.stack([np.interp(centres, np.arange(8), row) for row in load_digits().images[3]])
@@ -63,7 +66,8 @@ def test_digits_are_the_bundled_images_in_their_order() -> None:
 def test_idx_files_are_read_as_they_are(idx_root: Path) -> None:
     images = datasets.mnist(str(idx_root))
     raw = (idx_root / "MNIST" / "raw" / "train-images-idx3-ubyte").read_bytes()[16:]
-    assert images.train.shape == (20, 1, 28, 28) and images.test.shape == (10, 1, 28, 28)
+    assert images.train.shape == (20, 1, 28, 28)
+    assert images.test.shape == (10, 1, 28, 28)
     assert images.train.numpy().tobytes() == raw
     assert images.train_labels.tolist() == [i % 10 for i in range(20)]
 
@@ -86,8 +90,10 @@ def test_missing_data_names_the_folder_and_the_ways_out(tmp_path: Path, load: An
         load(str(tmp_path), download=False)
     message = str(raised.value)
     assert str(tmp_path / folder) in message
-    assert "data.download=true" in message and "data.root to the folder" in message
-    assert "\n" not in message and ". " not in message
+    assert "data.download=true" in message
+    assert "data.root to the folder" in message
+    assert "\n" not in message
+    assert ". " not in message
 
 
 def test_download_without_a_network_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +140,8 @@ def test_a_damaged_or_foreign_file_is_one_sentence(idx_root: Path, name: str, co
     with pytest.raises(ValueError, match=r"^data\.root=") as raised:
         datasets.mnist(str(idx_root))
     message = str(raised.value)
-    assert str(idx_root / "MNIST" / "raw") in message and "\n" not in message
+    assert str(idx_root / "MNIST" / "raw") in message
+    assert "\n" not in message
     assert "expected" in message or "delete the folder and set data.download=true" in message
 
 
@@ -165,10 +172,12 @@ def cifar_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_cifar10_planes_and_labels(cifar_root: Path) -> None:
     images = datasets.cifar10(str(cifar_root))
-    assert images.train.shape == (8, 3, 32, 32) and images.test.shape == (4, 3, 32, 32)
+    assert images.train.shape == (8, 3, 32, 32)
+    assert images.test.shape == (4, 3, 32, 32)
     expected = np.arange(4, 4 + 4 * 3072).astype(np.uint8)  # the file's order: image, colour plane, row, column
     np.testing.assert_array_equal(images.train[4:].flatten(), expected)
-    assert images.train_labels.tolist() == [0, 1, 2, 3, 0, 1, 2, 4] and images.train.is_contiguous()
+    assert images.train_labels.tolist() == [0, 1, 2, 3, 0, 1, 2, 4]
+    assert images.train.is_contiguous()
 
 
 def test_a_damaged_cifar10_batch_is_one_sentence(cifar_root: Path) -> None:
@@ -181,8 +190,10 @@ def test_image_folder_is_decoded_once(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("DPS_CACHE", str(tmp_path / "cache"))
     write_images(tmp_path / "pets")
     first = datasets.image_folder(str(tmp_path), "pets")
-    assert first.train.shape == (6, 3, 4, 4) and first.test.shape == (2, 3, 4, 4)
-    assert first.train_labels.tolist() == [0, 0, 0, 1, 1, 1] and first.test_labels.tolist() == [0, 1]
+    assert first.train.shape == (6, 3, 4, 4)
+    assert first.test.shape == (2, 3, 4, 4)
+    assert first.train_labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert first.test_labels.tolist() == [0, 1]
     assert first.train[:, :, 2, 3].tolist() == [[100 * k, 10 * i, 7] for k in range(2) for i in range(3)]
 
     decoded: list[str] = []
@@ -240,7 +251,8 @@ def test_the_real_files(load: Any, name: str) -> None:
     if not (DATA / name).is_dir():
         pytest.skip(f"no {name} in {DATA}: set DPS_DATA")
     images = load(str(DATA))
-    assert images.train.shape == (60000, 1, 28, 28) and images.test.shape == (10000, 1, 28, 28)
+    assert images.train.shape == (60000, 1, 28, 28)
+    assert images.test.shape == (10000, 1, 28, 28)
     assert torch.bincount(images.test_labels, minlength=10).sum() == 10000
     raw = np.fromfile(DATA / name / "raw" / "t10k-images-idx3-ubyte", dtype=np.uint8)
     np.testing.assert_array_equal(images.test.numpy().ravel(), raw[16:])

@@ -18,7 +18,7 @@ def config(**changed: Any) -> DictConfig:
             "goal": {"error": 0.02, "interval_steps": "${interval}"},
             "interval": 16,
             "optimizer": {"_target_": "dps.optim.Momentum", "_partial_": True, "lr": [0.1, 1e-05], "momentum": 0.9},
-            "data": {"_target_": "dps.data.Digits", "root": "data", "load": {"root": "data"}},
+            "data": {"_target_": "dps.data.StudyData", "root": "data", "load": {"root": "data"}},
             "trainer": {"devices": 1, "precision": "32-true"},
             "logger": None,
         }

@@ -1,7 +1,7 @@
 """Layers that run one model, or a whole stack of them when torch.func.functional_call hands them stacked parameters.
 
-A stack rides beside the channels: every convolution of T models is one grouped convolution in channels-last memory, which
-costs one kernel launch where T models cost T. Elementwise and pooling functions need no change.
+A stack rides beside the channels: every convolution of T models is one grouped convolution in channels-last memory,
+which costs one kernel launch where T models cost T. Elementwise and pooling functions need no change.
 
 Shapes: T trials, B batch, C and O channels, H and W pixels, F features.
     images of one model        (B, C, H, W)        features of one model      (B, F)
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Zeros (before, after) an axis of `size` pixels, as TensorFlow's 'same' padding puts them: the odd one goes last."""
+    """Zeros (before, after) an axis of `size` pixels, as TensorFlow's 'same' padding has them: an odd one last."""
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
 

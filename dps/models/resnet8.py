@@ -28,7 +28,7 @@ class _Block(nn.Module):
 
 
 class ResNet8(nn.Module):
-    """75,050 parameters: conv 3x3x16, blocks of 16, 32, 64 channels, dense 64 -> 10; (B, 3, 32, 32) to logits (B, 10)."""
+    """75,050 parameters: conv 3x3x16, blocks of 16, 32, 64 channels, dense; (B, 3, 32, 32) to logits (B, 10)."""
 
     def __init__(self, in_channels: int = 3, classes: int = 10):
         super().__init__()

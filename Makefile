@@ -1,0 +1,28 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
+
+demo: .venv.ready  ## a sweep of the bundled digits: 3 batch sizes x 2 sparsities x 16 trials, and its table of K*
+	$(BIN)/dps -m workload=digits_simple_cnn_momentum batch_size=4,16,64 sparsity=0,0.9 hydra.sweeper.trials=16
+
+test: .venv.ready  ## the tests, but those marked slow or gpu
+	$(BIN)/pytest
+
+check: .venv.ready  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:  ## remove the virtual environment and caches; outputs/ stays
+	rm -rf .venv .venv.ready .mypy_cache .pytest_cache .ruff_cache dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv.ready: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
