@@ -5,8 +5,10 @@ import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import Tensor
 
 from callbacks import Record, StudyProgress
 from dps import results, study, tracking
 from dps.task import StudyTask
-from dps.trials import slice_shape
+from dps.tuning import SliceShape, slice_shape
 
 
 def fit(cfg: DictConfig) -> None:
@@ -35,7 +38,7 @@ def fit(cfg: DictConfig) -> None:
         trials = [trial for trial in trials if trial["trial"] not in recorded]
     loggers = instantiate(cfg.logger) if cfg.get("logger") else None
     trainer = _trainer(cfg, folder, checkpoint, loggers)
-    task, data = _task(cfg, trials), instantiate(cfg.data)
+    task, data = _task(cfg, folder, trials), instantiate(cfg.data)
     with tracking.closing(trainer.loggers):
         trainer.fit(task, datamodule=data, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
         best = results.best(results.read(folder))
@@ -45,10 +48,25 @@ def fit(cfg: DictConfig) -> None:
         checkpoint.unlink(missing_ok=True)
 
 
-def _task(cfg: DictConfig, trials: Sequence[dict[str, Any]]) -> StudyTask:
-    trials_per_slice, examples_per_pass = slice_shape(cfg.batch_size // cfg.trainer.devices, len(trials))
-    model, optimizer, schedule = instantiate(cfg.model), instantiate(cfg.optimizer), instantiate(cfg.lr_schedule)
-    return StudyTask(model, optimizer, schedule, trials, trials_per_slice, examples_per_pass)
+def _task(cfg: DictConfig, folder: Path, trials: Sequence[dict[str, Any]]) -> StudyTask:
+    def shape(images: Tensor) -> SliceShape:
+        given = {name: value for name, value in cfg.stack.items() if value is not None}
+        return _recorded(folder, given, lambda: slice_shape(build, images, batch_size_per_rank, len(trials)))
+
+    build, batch_size_per_rank = partial(instantiate, cfg.model), cfg.batch_size // cfg.trainer.devices
+    return StudyTask(build, instantiate(cfg.optimizer), instantiate(cfg.lr_schedule), trials, shape)
+
+
+def _recorded(folder: Path, given: dict[str, int], measure: Callable[[], SliceShape]) -> SliceShape:
+    """The study's slice shape: that of its first start, so that every later job and start repeats its arithmetic."""
+    path = folder / ".hydra" / "stack.yaml"
+    with results.lock(folder):
+        if path.exists():
+            saved = OmegaConf.load(path)
+            return SliceShape(saved.trials_per_slice, saved.examples_per_pass)
+        shape = replace(measure(), **given)
+        results.write_atomically(path, OmegaConf.to_yaml(vars(shape)))
+        return shape
 
 
 def _trainer(cfg: DictConfig, folder: Path, checkpoint: Path, loggers: Any) -> pl.Trainer:

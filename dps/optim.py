@@ -17,7 +17,7 @@ def constant(step: int) -> float:
 
 
 def linear(step: int, decay_steps: Tensor, end_factor: Tensor) -> Tensor:
-    """The factor (S,) on the learning rate at update `step` (from 0): from 1 to end_factor in decay_steps, then flat."""
+    """The factor (S,) on the learning rate at update `step` (from 0): from 1 to end_factor, after decay_steps flat."""
     return 1 - (1 - end_factor) * (step / decay_steps).clamp(max=1)
 
 

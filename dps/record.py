@@ -22,6 +22,7 @@ IGNORED = (
     "lr_schedule.decay_steps",
     "lr_schedule.end_factor",
     "space",
+    "stack",
     "goal.early_reject",
     "goal.examples_per_block",
     "data.root",

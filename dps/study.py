@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+PRECISIONS = "32-true", "64-true", "bf16-mixed"
 PER_TRIAL = {
     "lr": "optimizer.lr",
     "momentum": "optimizer.momentum",
@@ -43,6 +44,12 @@ def check(cfg: DictConfig) -> None:
     for key in ("goal.interval_steps", "goal.examples_per_block", "max_steps", "trainer.devices"):
         value = OmegaConf.select(cfg, key)
         _require(_is_int(value) and value > 0, key, value, "a positive integer")
+    for key in ("stack.trials_per_slice", "stack.examples_per_pass"):
+        value = OmegaConf.select(cfg, key)
+        _require(
+            value is None or (_is_int(value) and value > 0), key, value, "a positive integer, or null to measure it"
+        )
+    _require(cfg.trainer.precision in PRECISIONS, "trainer.precision", cfg.trainer.precision, f"one of {PRECISIONS}")
     for key in ("race", "goal.early_reject"):
         value = OmegaConf.select(cfg, key)
         _require(isinstance(value, bool), key, value, "true or false")

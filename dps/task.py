@@ -14,11 +14,13 @@ from dps.data import StudyData
 from dps.goal import Outcome
 from dps.optim import SGD
 from dps.trials import Trials
+from dps.tuning import SliceShape
 
 
 class StudyTask(pl.LightningModule):
     """Trains a stack of trials, one optimizer step a batch; callbacks prune it, check the goal and end it.
 
+    `model` builds one trial's model, and `shape` chooses the stack's slices for the training images (N, C, H, W).
     `metaparameters` holds, for each trial, its number (which is its seed) and its lr, momentum, decay_steps,
     end_factor as far as the optimizer and the schedule have them. `outcomes` gathers how each trial ended, by number;
     `losses` (R,) are those of the latest batch, one for each row of the stack.
@@ -26,20 +28,18 @@ class StudyTask(pl.LightningModule):
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Callable[[], nn.Module],
         optimizer: Callable[..., SGD],
         lr_schedule: Callable[..., Any],
         metaparameters: Sequence[Mapping[str, Any]],
-        trials_per_slice: int,
-        examples_per_pass: int,
+        shape: Callable[[Tensor], SliceShape],
     ):
         super().__init__()
         self.automatic_optimization = False
         self.metaparameters = list(metaparameters)
-        self.trials = Trials(model, [row["trial"] for row in metaparameters], trials_per_slice, examples_per_pass)
         self.outcomes: dict[int, Outcome] = {}
         self.losses = torch.empty(0)
-        self._optimizer, self._lr_schedule = optimizer, lr_schedule
+        self._model, self._optimizer, self._lr_schedule, self._shape = model, optimizer, lr_schedule, shape
 
     @property
     def data(self) -> StudyData:
@@ -53,6 +53,14 @@ class StudyTask(pl.LightningModule):
         optimizer = self.trainer.optimizers[0]
         assert isinstance(optimizer, SGD)
         return optimizer
+
+    def configure_model(self) -> None:
+        """Build the stack, in the shape that the first rank chooses with the data in place."""
+        own = self._shape(self.data.train_images) if self.trainer.is_global_zero else None
+        shape = self.trainer.strategy.broadcast(own)
+        assert shape is not None
+        seeds = [row["trial"] for row in self.metaparameters]
+        self.trials = Trials(self._model(), seeds, shape.trials_per_slice, shape.examples_per_pass)
 
     def configure_optimizers(self) -> SGD:
         """One SGD over all slices, every trial with its own metaparameters."""

@@ -23,7 +23,7 @@ class Slice(nn.Module):
 
     def __init__(self, model: nn.Module, seeds: Sequence[int], rows: int):
         super().__init__()
-        stacked = [torch.zeros(rows, *p.shape, dtype=p.dtype) for p in model.parameters()]
+        stacked = [_empty_rows(rows, p) for p in model.parameters()]
         for row, seed in enumerate(seeds):
             initialise(model, seed)
             for weights, p in zip(stacked, model.parameters(), strict=True):
@@ -201,14 +201,16 @@ class Trials(nn.Module):
         self.rows[target], self.rows[source] = self.rows[source], None
 
 
+def _empty_rows(rows: int, parameter: Tensor) -> Tensor:
+    """Zeros (S, *shape); a convolution's in the memory order in which it runs: S, O, K, K, C."""
+    if parameter.ndim == 4:
+        parameter = parameter.detach().permute(0, 2, 3, 1)
+        return torch.zeros(rows, *parameter.shape, dtype=parameter.dtype).permute(0, 1, 4, 2, 3)
+    return torch.zeros(rows, *parameter.shape, dtype=parameter.dtype)
+
+
 def mean_losses(logits: Tensor, labels: Tensor) -> Tensor:
     """(S,) cross-entropy of logits (S, B, C), averaged over the batch."""
     stack, batch, classes = logits.shape
     losses = F.cross_entropy(logits.reshape(stack * batch, classes), labels.repeat(stack), reduction="none")
     return losses.view(stack, batch).mean(1)
-
-
-def slice_shape(batch_size_per_rank: int, trials: int) -> tuple[int, int]:
-    """Trials in a slice and examples in a pass, so that what a pass touches stays in the processor's cache."""
-    examples_per_pass = min(batch_size_per_rank, 256)
-    return min(trials, max(1, 256 // examples_per_pass), 16), examples_per_pass

@@ -1,0 +1,84 @@
+"""How many trials go in a slice of the stack, and how many examples in a pass: measured, once for a machine and model.
+
+Too few, and calls cost more than arithmetic; too many, and a pass no longer fits the cache (or the memory). The winner
+is kept on disk, and recorded with the study, so that a study's arithmetic stays the same from start to start.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dps import cache
+from dps.trials import Trials
+
+LARGEST_PASS = {"cpu": 512, "cuda": 65536}  # examples over all trials of a slice
+SECONDS_A_SHAPE = 0.15
+
+
+@dataclass(frozen=True)
+class SliceShape:
+    """Trials in a slice and examples, of each batch, in a pass."""
+
+    trials_per_slice: int
+    examples_per_pass: int
+
+
+def slice_shape(build: Callable[[], nn.Module], images: Tensor, batch_size: int, trials: int) -> SliceShape:
+    """The fastest shape for `trials` trials on batches of `batch_size` of these images (N, C, H, W), where they are."""
+    model = build()
+    machine = torch.cuda.get_device_name() if images.is_cuda else f"cpu, {torch.get_num_threads()} threads"
+    about = (type(model).__name__, str(tuple(images.shape[1:])), str(images.dtype), machine, torch.__version__)
+    path = cache.folder() / "slices" / cache.digest(*about, f"{batch_size}, {trials}")
+    found = cache.load(path)
+    if found is not None:
+        return SliceShape(int(found["trials_per_slice"]), int(found["examples_per_pass"]))
+    best = min(_timed(build, images, batch_size, trials), key=lambda timed: timed[0])[1]
+    cache.save(path, {name: np.array(value) for name, value in vars(best).items()})
+    return best
+
+
+def candidates(batch_size: int, trials: int, largest_pass: int) -> Iterator[SliceShape]:
+    """Shapes worth a try: powers of two of examples and of trials, and all of either, up to the largest pass."""
+    sizes = {min(batch_size, largest_pass), *(size for size in (64, 256, 1024, 4096, 16384) if size < batch_size)}
+    for examples in sorted(size for size in sizes if size <= largest_pass):
+        most = min(trials, max(1, largest_pass // examples))
+        powers = [2**k for k in range(most.bit_length())]
+        for number in sorted({*powers, most}):
+            yield SliceShape(-(-trials // -(-trials // number)), examples)
+
+
+def _timed(build: Callable[[], nn.Module], images: Tensor, batch_size: int, trials: int) -> Iterator[tuple[float, Any]]:
+    """Seconds an example and trial take in each candidate shape, the idle rows of a short last slice counted in."""
+    for shape in dict.fromkeys(candidates(batch_size, trials, LARGEST_PASS[images.device.type])):
+        rows = -(-trials // shape.trials_per_slice) * shape.trials_per_slice
+        try:
+            seconds = _seconds_a_pass(build(), images, shape)
+        except torch.OutOfMemoryError:
+            continue
+        yield seconds / (shape.trials_per_slice * shape.examples_per_pass) * rows / trials, shape
+
+
+def _seconds_a_pass(model: nn.Module, images: Tensor, shape: SliceShape) -> float:
+    stack = Trials(model, range(shape.trials_per_slice), shape.trials_per_slice, shape.examples_per_pass).to(images)
+    batch = images[torch.arange(shape.examples_per_pass, device=images.device) % len(images)]
+    labels = torch.zeros(len(batch), dtype=torch.long, device=images.device)
+
+    def once() -> float:
+        start = time.perf_counter()
+        stack.backward(batch, labels, Tensor.backward)
+        stack.zero_grad()
+        if images.is_cuda:
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
+
+    once()
+    best, spent = float("inf"), 0.0
+    while spent < SECONDS_A_SHAPE:
+        seconds = once()
+        best, spent = min(best, seconds), spent + seconds
+    return best

@@ -1,0 +1,92 @@
+"""The command `dps` as tests type it: in this process, which is quick, or in one of its own."""
+
+import contextlib
+import io
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import pandas as pd
+
+from dps import main, results
+
+SECONDS = ["train_seconds", "evaluate_seconds"]
+
+
+@dataclass
+class Done:
+    """What a command that has ended left behind."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def dps(folder: Path, *arguments: str) -> Done:
+    """Run the command in `folder` within this process, and leave the process as it was."""
+    stdout, stderr = io.StringIO(), io.StringIO()
+    handlers, level = logging.root.handlers[:], logging.root.level
+    with (
+        mock.patch.object(sys, "argv", ["dps", *arguments]),
+        mock.patch.dict(os.environ),
+        mock.patch.object(main, "SHOW_TRACEBACK", False),
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(stdout),
+        contextlib.redirect_stderr(stderr),
+    ):
+        code = _exit_code()
+    for handler in logging.root.handlers:
+        if handler not in handlers:
+            handler.close()
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+    return Done(code, stdout.getvalue(), stderr.getvalue())
+
+
+def _exit_code() -> int:
+    try:
+        main.main()
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+            return 1
+        return end.code or 0
+    return 0
+
+
+def process(folder: Path, *arguments: str, env: Mapping[str, str] | None = None, seconds: float = 120) -> Done:
+    """Run the command in `folder` in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dps.main", *arguments],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def study(folder: Path, batch_size: int = 16, sparsity: str = "0") -> Path:
+    """The study's folder, where the command was run in `folder` on the default workload."""
+    return folder / "outputs" / "digits_simple_cnn_momentum" / f"batch_size={batch_size},sparsity={sparsity}"
+
+
+def rows(folder: Path) -> pd.DataFrame:
+    """The recorded trials of a study, without the seconds, which no two runs share."""
+    return results.read(folder).drop(columns=SECONDS).set_index("trial")
+
+
+def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Time of change and content of every file below the folder, but the log."""
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "dps.log"
+    }
