@@ -1,8 +1,30 @@
 """What the command line says when something is wrong: one sentence."""
 
+import os
 import re
+import sys
+from collections.abc import Callable
+from typing import NoReturn
 
 from hydra.errors import InstantiationException, MissingConfigException
+
+SHOW_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
+
+
+def run_command(name: str, command: Callable[[], object]) -> None:
+    """Run a Hydra application; a failure prints one sentence and exits with 1, or raises with HYDRA_FULL_ERROR=1."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises what it would print itself, in several lines
+    try:
+        command()
+    except Exception as error:
+        stop(name, error)
+
+
+def stop(name: str, error: Exception) -> NoReturn:
+    """End the process with the error in one sentence; raised in a job, Hydra adds nothing to it."""
+    if SHOW_TRACEBACK:
+        raise error
+    sys.exit(f"{name}: {one_line(error)}")
 
 
 def one_line(error: BaseException) -> str:

@@ -29,8 +29,13 @@ def fit(cfg: DictConfig) -> None:
     """Train the trials that the study's folder lacks, in this process or in one process for each of several devices."""
     if cfg.trainer.devices > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
         _launch_ranks(cfg)
-        return
-    _quieten_lightning()
+    else:
+        fit_here(cfg)
+
+
+def fit_here(cfg: DictConfig) -> pl.Trainer:
+    """Train the missing trials in this process, as the rank it is; the trainer comes back with its callbacks."""
+    quieten_lightning()
     folder, trials = Path(cfg.folder), study.trials_of(cfg)
     checkpoint = _checkpoint_path(folder, trials)
     if not checkpoint.exists():
@@ -46,6 +51,7 @@ def fit(cfg: DictConfig) -> None:
             logger.log_metrics({"steps_to_result": float("nan") if best is None else int(best["steps_to_result"])})
     if trainer.is_global_zero:
         checkpoint.unlink(missing_ok=True)
+    return trainer
 
 
 def _task(cfg: DictConfig, folder: Path, trials: Sequence[dict[str, Any]]) -> StudyTask:
@@ -109,7 +115,8 @@ def _launch_ranks(cfg: DictConfig) -> None:
         raise RuntimeError(f"trainer.devices={cfg.trainer.devices}: a rank failed with exit code {done.returncode}")
 
 
-def _quieten_lightning() -> None:
+def quieten_lightning() -> None:
+    """Keep Lightning's advice and two warnings that do not concern the user off the terminal."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)  # Lightning's own, with torch 2.15
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")

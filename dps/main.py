@@ -1,7 +1,5 @@
 """The command `dps`: compose, check, fit, and return the study's steps-to-result."""
 
-import os
-import sys
 import traceback
 from pathlib import Path
 
@@ -12,18 +10,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from dps import errors, record, results, study
 
-SHOW_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
-
 
 def main() -> None:
     """Run the command line; a failure prints one sentence (HYDRA_FULL_ERROR=1: the traceback) and exits with 1."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises what it would print itself, in several lines
-    try:
-        _job()
-    except Exception as error:
-        if SHOW_TRACEBACK:
-            raise
-        sys.exit(f"dps: {errors.one_line(error)}")
+    errors.run_command("dps", _job)
 
 
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
@@ -34,9 +24,9 @@ def _job(cfg: DictConfig) -> int | None:
     except Exception as error:
         with (Path(job.runtime.output_dir) / f"{job.job.name}.log").open("a") as log:
             traceback.print_exc(file=log)
-        if job.mode == RunMode.MULTIRUN or SHOW_TRACEBACK:
+        if job.mode == RunMode.MULTIRUN:
             raise
-        sys.exit(f"dps: {errors.one_line(error)}")
+        errors.stop("dps", error)
     if job.mode == RunMode.RUN:
         from dps import table
 

@@ -1,0 +1,139 @@
+"""The cases of the bench, in the order in which they are measured."""
+
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytorch_lightning as pl
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from dps.bench import measure, study
+from dps.bench.report import Case
+from dps.data import StudyData
+
+Rates = dict[str, float]
+
+
+def data_for(cfg: DictConfig) -> StudyData:
+    """The data of a resolved configuration, on the device and in the precision of its trainer."""
+    data: StudyData = instantiate(cfg.data)
+    data.trainer = pl.Trainer(**measure.trainer_options(cfg))
+    data.prepare_data()
+    data.setup("fit")
+    return data
+
+
+def step_cases(cfg: DictConfig, data: StudyData, rates: Rates) -> Iterator[Case]:
+    """A step of one trial: alone the plain way and in bare PyTorch, and as its share of a step of several."""
+    seconds = cfg.bench.seconds
+    for batch_size in cfg.bench.batch_sizes:
+        sized = measure.with_values(cfg, {"batch_size": batch_size})
+        data.batch_size = batch_size
+        raw = measure.raw_step_seconds(sized, data, batch_size, seconds)
+        plain = measure.plain_step_seconds(sized, data, seconds)
+        least = batch_size / rates["train"]
+        yield Case(f"step, B={batch_size}, alone in bare PyTorch", plain, raw, least)
+        for trials in cfg.bench.stacks:
+            ours = measure.stack_step_seconds(sized, data, trials, seconds)
+            yield Case(f"step, B={batch_size}, {trials} in the stack", plain, ours, least, note="one trial's share")
+
+
+def small_study_case(cfg: DictConfig, folder: Path) -> Case:
+    """A study run whole in both ways in float64, without race; RuntimeError where the answers differ."""
+    small = cfg.bench.small
+    values = {"batch_size": small.batch_size, "max_steps": small.max_steps, "goal.error": small.goal_error}
+    values |= {"race": False, "trainer.precision": "64-true"}
+    run = study.run_study(cfg, folder / "small", small.trials, values)
+    sized = measure.with_values(cfg, values)
+    data = data_for(sized)
+    plain, seconds = study.plain_steps_to_result(sized, data, small.trials)
+    ours = [None if value is pd.NA else int(value) for value in run.frame["steps_to_result"]]
+    if ours != plain:
+        raise RuntimeError(f"steps-to-result differ: {ours} our way, {plain} the plain way")
+    return Case("small study, whole, float64", seconds, run.seconds, note=f"both ways: {plain}")
+
+
+@dataclass
+class Costs:
+    """Seconds of the plain way's parts for one trial, measured in this run."""
+
+    step: float
+    check: float
+    scores: float
+
+
+def plain_costs(cfg: DictConfig, data: StudyData) -> Costs:
+    """Measure a step, a full check and the pruning scores of one trial the plain way, at the study's own batch size."""
+    sized = measure.with_values(cfg, {})
+    data.batch_size = sized.batch_size
+    step = measure.plain_step_seconds(sized, data, cfg.bench.seconds)
+    check = measure.plain_check_seconds(sized, data)
+    start = time.perf_counter()
+    study.plain_masks(instantiate(sized.model), data, 0, sparsity=0.9)
+    return Costs(step, check, time.perf_counter() - start)
+
+
+def study_cases(cfg: DictConfig, data: StudyData, rates: Rates, folder: Path) -> Iterator[Case]:
+    """The start of a study, its checks, the whole of it, and what each idea saves."""
+    plain = plain_costs(cfg, data)
+    trials = cfg.bench.trials
+    for name in ("first", "second"):
+        started = study.run_study(cfg, folder / name, trials, {"max_steps": 1})
+        note = "scores as found on disk" if name == "first" else "scores kept from the first"
+        yield Case(
+            f"start to the first step, {name} study of a grid", plain.scores * trials, started.seconds, note=note
+        )
+    run = study.run_study(cfg, folder / "study", trials, {})
+    yield from _check_cases(run, plain, rates)
+    yield _whole_study(cfg, run, plain, rates)
+    yield from _ideas(cfg, data, run, plain)
+
+
+def _check_cases(run: study.Run, plain: Costs, rates: Rates) -> Iterator[Case]:
+    checks = run.goal.seconds_a_trial
+    least = (run.goal.check.allowed + 1) / rates["forward"]
+    third = max(1, len(checks) // 3)
+    for name, first in (("early", 0), ("middle", third), ("late", 2 * third)):
+        some = slice(first, first + third)
+        read = statistics.mean(run.goal.examples_a_trial[some])
+        note = f"{read:.0f} examples read on average"
+        yield Case(f"goal check, {name} third", plain.check, statistics.mean(checks[some]), least, note=note)
+
+
+def _whole_study(cfg: DictConfig, run: study.Run, plain: Costs, rates: Rates) -> Case:
+    """The plain protocol trains every trial to the end of its budget; irreducible is a race to K* and its checks."""
+    trials, steps, interval = cfg.bench.trials, run.steps_to_result or cfg.max_steps, cfg.goal.interval_steps
+    protocol = cfg.max_steps * plain.step + cfg.max_steps // interval * plain.check
+    train = steps * cfg.batch_size / rates["train"]
+    checks = steps // interval * (run.goal.check.allowed + 1) / rates["forward"]
+    read = run.goal.examples_read_by_failed_checks / max(1, run.goal.failed_checks)
+    note = f"K*={run.steps_to_result}; a failed check read {read:.0f} examples"
+    scores = plain.scores if cfg.sparsity else 0.0
+    total = trials * (protocol + scores)
+    return Case("whole study", total, run.seconds, trials * (train + checks), assembled=True, note=note)
+
+
+def _ideas(cfg: DictConfig, data: StudyData, run: study.Run, plain: Costs) -> Iterator[Case]:
+    """The study's time with one idea off: ours, and what the run's own counts say that it would add."""
+    trials, frame = cfg.bench.trials, run.frame
+    sized, steps = measure.with_values(cfg, {}), int(frame["steps_run"].sum())
+    alone = measure.stack_step_seconds(sized, data, 1, cfg.bench.seconds)
+    ours = float(frame["train_seconds"].sum()) / steps
+    full_check = measure.full_check_seconds(sized, data, run.goal.check.examples_per_block)
+    failed_check = statistics.mean(run.goal.seconds_a_trial)
+    left = int((frame["steps_run"].max() - frame["steps_run"]).sum())
+    unrun = trials * cfg.max_steps - steps
+    added = {
+        "stack": steps * (alone - ours),
+        "race": unrun * (ours + failed_check / cfg.goal.interval_steps),
+        "early reject": run.goal.failed_checks * (full_check - failed_check),
+        "kept scores": trials * plain.scores if cfg.sparsity else 0.0,
+        "leaving the stack": left * ours,
+        "data on the device": steps / trials * (measure.loader_seconds(data) - measure.gather_seconds(data)),
+    }
+    for idea, seconds in added.items():
+        yield Case(f"whole study without: {idea}", run.seconds + max(0.0, seconds), run.seconds, assembled=True)

@@ -1,0 +1,46 @@
+"""The command `dps-bench`: measure, add up, and show the plain way, ours and the irreducible work in one table."""
+
+import tempfile
+from itertools import chain
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from dps import errors, study
+
+
+def main() -> None:
+    """Run the command line; a failure prints one sentence (HYDRA_FULL_ERROR=1: the traceback) and exits with 1."""
+    errors.run_command("dps-bench", _bench)
+
+
+@hydra.main(version_base="1.3", config_path="pkg://conf", config_name="bench")
+def _bench(cfg: DictConfig) -> None:
+    try:
+        study.check(cfg)
+        _measure(cfg)
+    except Exception as error:
+        errors.stop("dps-bench", error)
+
+
+def _measure(cfg: DictConfig) -> None:
+    from rich.console import Console
+
+    from dps.bench import cases, measure, report
+    from dps.fit import quieten_lightning
+
+    quieten_lightning()
+    found, console = [], Console()
+    data = cases.data_for(measure.with_values(cfg, {}))
+    with console.status("measuring the machine") as status, tempfile.TemporaryDirectory() as folder:
+        rates = measure.throughput(measure.with_values(cfg, {}), data, cfg.bench.seconds)
+        rates["matrix_product_flops"] = measure.matrix_product_flops(data.train_images.device, cfg.bench.seconds)
+        steps = cases.step_cases(cfg, data, rates)
+        studies = cases.study_cases(cfg, data, rates, Path(folder))
+        for case in chain(steps, studies, [cases.small_study_case(cfg, Path(folder))]):
+            found.append(case)
+            status.update(f"{len(found)} cases measured, the last: {case.name}")
+    report.show(found, rates, console)
+    report.save(Path(cfg.bench.json), found, rates, OmegaConf.to_container(cfg, resolve=True))
+    console.print(f"Also in {cfg.bench.json}")
