@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+HARMLESS_SPARSITY = 0.99  # no model is so small that this leaves nothing, so it need not be built to be counted
 PRECISIONS = "32-true", "64-true", "bf16-mixed"
 PER_TRIAL = {
     "lr": "optimizer.lr",
@@ -57,6 +58,19 @@ def check(cfg: DictConfig) -> None:
     if cfg.batch_size % cfg.trainer.devices:
         raise ValueError(f"trainer.devices={cfg.trainer.devices} must divide batch_size={cfg.batch_size}")
     trials_of(cfg)
+    if cfg.sparsity > HARMLESS_SPARSITY:
+        _check_something_left(cfg)
+
+
+def _check_something_left(cfg: DictConfig) -> None:
+    from hydra.utils import instantiate
+
+    from dps.pruning import kept_parameters
+
+    parameters = sum(p.numel() for p in instantiate(cfg.model).parameters())
+    if kept_parameters(parameters, cfg.sparsity) == 0:
+        most = f"at most {1 - 1 / parameters:.6f}, which leaves one of the model's {parameters} parameters"
+        raise ValueError(f"sparsity={cfg.sparsity} must be {most}")
 
 
 def _check_missing(cfg: DictConfig) -> None:

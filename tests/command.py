@@ -4,8 +4,10 @@ import contextlib
 import io
 import logging
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +15,9 @@ from unittest import mock
 
 import pandas as pd
 
-from dps import main, results
+from dps import errors, main, results
 
+CACHE = tempfile.TemporaryDirectory(prefix="dps-cache-")  # what one test has measured or scored, others need not
 SECONDS = ["train_seconds", "evaluate_seconds"]
 
 
@@ -27,14 +30,14 @@ class Done:
     stderr: str
 
 
-def dps(folder: Path, *arguments: str) -> Done:
+def dps(folder: Path, *arguments: str, cache: str = CACHE.name) -> Done:
     """Run the command in `folder` within this process, and leave the process as it was."""
     stdout, stderr = io.StringIO(), io.StringIO()
     handlers, level = logging.root.handlers[:], logging.root.level
     with (
         mock.patch.object(sys, "argv", ["dps", *arguments]),
-        mock.patch.dict(os.environ),
-        mock.patch.object(main, "SHOW_TRACEBACK", False),
+        mock.patch.dict(os.environ, DPS_CACHE=cache),
+        mock.patch.object(errors, "SHOW_TRACEBACK", False),
         contextlib.chdir(folder),
         contextlib.redirect_stdout(stdout),
         contextlib.redirect_stderr(stderr),
@@ -60,17 +63,19 @@ def _exit_code() -> int:
 
 
 def process(folder: Path, *arguments: str, env: Mapping[str, str] | None = None, seconds: float = 120) -> Done:
-    """Run the command in `folder` in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dps.main", *arguments],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        check=False,
-    )
-    return Done(done.returncode, done.stdout, done.stderr)
+    """Run the command in `folder` in a process of its own, which is ended with all of its own after `seconds`."""
+    command = [sys.executable, "-m", "dps.main", *arguments]
+    pipe = subprocess.PIPE
+    every = {**os.environ, "OMP_NUM_THREADS": "1", "DPS_CACHE": CACHE.name, **(env or {})}
+    with subprocess.Popen(
+        command, cwd=folder, env=every, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    ) as running:
+        try:
+            stdout, stderr = running.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(running.pid, signal.SIGTERM)
+            raise
+    return Done(running.returncode, stdout, stderr)
 
 
 def study(folder: Path, batch_size: int = 16, sparsity: str = "0") -> Path:

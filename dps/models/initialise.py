@@ -20,6 +20,6 @@ def initialise(model: nn.Module, seed: int) -> None:
                 parameter.zero_()
                 continue
             std = math.sqrt(1 / parameter[0].numel()) / _TRUNCATED_STD
-            draw = torch.empty(parameter.shape)
+            draw = torch.empty(parameter.shape, dtype=torch.float32)
             nn.init.trunc_normal_(draw, std=std, a=-2 * std, b=2 * std, generator=generator)
             parameter.copy_(draw)

@@ -1,0 +1,281 @@
+"""The callbacks: pruning, the goal check with its race, the record and the line of progress."""
+
+import functools
+import io
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+import pytorch_lightning as pl
+import torch
+from command import dps, rows, study
+from rich.console import Console
+
+from callbacks import Goal, Record, StudyProgress, progress
+from dps import fit, pruning, results
+from dps.goal import Outcome
+from dps.models import SimpleCNN, initialise
+from dps.task import StudyTask
+
+SMALL = ["batch_size=8", "goal.error=0.3", "goal.interval_steps=4", "max_steps=8"]
+TWO = ["trial=[0,3]", "optimizer.lr=[0.02,0.01]"]
+
+
+@pytest.fixture
+def trainers(monkeypatch: pytest.MonkeyPatch) -> list[pl.Trainer]:
+    """The trainer of every study that was fitted."""
+    found: list[pl.Trainer] = []
+    fit_here = fit.fit_here
+
+    def spy(*arguments: Any) -> pl.Trainer:
+        found.append(fit_here(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(fit, "fit_here", spy)
+    return found
+
+
+@pytest.fixture
+def scored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The trial of every computation of SNIP's scores."""
+    trials: list[int] = []
+    snip: Callable[..., Any] = pruning.snip
+
+    @functools.wraps(snip)
+    def spy(*arguments: Any, **options: Any) -> Any:
+        trials.append(arguments[4])
+        return snip(*arguments, **options)
+
+    monkeypatch.setattr(pruning, "snip", spy)
+    return trials
+
+
+@pytest.fixture
+def starts(monkeypatch: pytest.MonkeyPatch) -> list[dict[int, torch.Tensor]]:
+    """Each study's masks, all of a trial's in one vector, at its first step."""
+    found: list[dict[int, torch.Tensor]] = []
+    on_train_start = StudyTask.on_train_start
+
+    def spy(task: StudyTask) -> None:
+        masks = {}
+        for trial, row in task.trials.running().items():
+            index, inner = task.trials.place(row)
+            masks[trial] = torch.cat([mask[inner].flatten() for mask in task.trials.slices[index].masks])  # type: ignore[union-attr]
+        found.append(masks)
+        on_train_start(task)
+
+    monkeypatch.setattr(StudyTask, "on_train_start", spy)
+    return found
+
+
+def place(folder: Path, name: str) -> Path:
+    (folder / name).mkdir()
+    return folder / name
+
+
+def test_scores_are_computed_once_for_all_studies(
+    tmp_path: Path, scored: list[int], starts: list[dict[int, torch.Tensor]]
+) -> None:
+    cache = str(tmp_path / "cache")
+    typed = [*SMALL, "max_steps=1", "sparsity=0.5", "trial=3"]
+    dps(place(tmp_path, "first"), *typed, cache=cache)
+    dps(place(tmp_path, "second"), *typed, "batch_size=16", "optimizer=nesterov", cache=cache)
+    dps(place(tmp_path, "third"), *typed, "sparsity=0.9", cache=cache)
+    assert scored == [3]
+    dps(place(tmp_path, "one more"), *typed, "trial=[3,1]", cache=cache)
+    assert scored == [3, 1]
+    dps(place(tmp_path, "other data"), *typed, "seed_data=1", cache=cache)
+    dps(place(tmp_path, "other type"), *typed, "trainer.precision=64-true", cache=cache)
+    assert scored == [3, 1, 3, 3]
+    kept = [int(masks[3].sum()) for masks in starts]
+    assert kept == [31173, 31173, 6235, 31173, 31173, 31173]
+    assert torch.equal(starts[0][3], starts[1][3]) and torch.equal(starts[0][3], starts[3][3])
+    assert (starts[2][3] <= starts[0][3]).all()
+
+
+@pytest.mark.parametrize("damage", ["cut short", "another's"])
+def test_damaged_scores_are_computed_again(
+    tmp_path: Path, scored: list[int], starts: list[dict[int, torch.Tensor]], damage: str
+) -> None:
+    cache = tmp_path / "cache"
+    typed = [*SMALL, "max_steps=1", "sparsity=0.5", "trial=3"]
+    dps(place(tmp_path, "first"), *typed, cache=str(cache))
+    (entry,) = (cache / "scores").iterdir()
+    content = entry.read_bytes()
+    entry.write_bytes({"cut short": content[:-1000], "another's": b"x" * len(content)}[damage])
+    dps(place(tmp_path, "second"), *typed, cache=str(cache))
+    assert scored == [3, 3]
+    assert torch.equal(starts[0][3], starts[1][3])
+    assert entry.read_bytes() == content
+
+
+@pytest.mark.parametrize("criterion", ["magnitude", "random"])
+def test_criteria_that_read_no_data_are_not_cached(
+    tmp_path: Path, starts: list[dict[int, torch.Tensor]], criterion: str
+) -> None:
+    assert dps(tmp_path, *SMALL, *TWO, "sparsity=0.9", f"pruning={criterion}", cache=str(tmp_path / "cache")).code == 0
+    assert not (tmp_path / "cache" / "scores").exists()
+    assert [int(mask.sum()) for mask in starts[0].values()] == [6235, 6235]
+    assert not torch.equal(starts[0][0], starts[0][3])
+    if criterion == "magnitude":
+        model = SimpleCNN()
+        initialise(model, 3)
+        weights = torch.cat([parameter.detach().flatten() for parameter in model.parameters()]).abs()
+        assert weights[starts[0][3] == 1].min() >= weights[starts[0][3] == 0].max()
+
+
+def test_a_dense_study_scores_nothing(tmp_path: Path, scored: list[int]) -> None:
+    dps(tmp_path, *SMALL, "sparsity=0", cache=str(tmp_path / "cache"))
+    assert not scored and not (tmp_path / "cache" / "scores").exists()
+
+
+def test_an_emptied_layer_is_a_warning_and_the_trial_runs(tmp_path: Path) -> None:
+    done = dps(tmp_path, *SMALL, *TWO, "pruning=magnitude", "sparsity=0.995")
+    assert done.code == 0
+    log = (study(tmp_path, 8, "0.995") / "dps.log").read_text()
+    for trial in (0, 3):
+        model = SimpleCNN()
+        initialise(model, trial)
+        values = torch.cat([parameter.detach().flatten() for parameter in model.parameters()]).abs()
+        least = values.sort(descending=True).values[round(62346 * 0.005) - 1]
+        for layer in ("conv1", "conv2", "dense"):
+            emptied = bool((model.get_submodule(layer).weight.abs() < least).all())  # type: ignore[operator]
+            warning = f"sparsity=0.995 leaves no weight in layer {layer} of trial {trial}"
+            assert log.count(warning) == emptied, warning
+    assert "of trial 3" in log and "WARNING" in log
+    assert list(rows(study(tmp_path, 8, "0.995"))["steps_run"]) == [8, 8]
+
+
+def test_the_race_is_between_all_jobs_of_a_study(tmp_path: Path) -> None:
+    dps(tmp_path, *SMALL, "max_steps=40", "trial=9", "optimizer.lr=0.02")
+    best = rows(study(tmp_path, 8)).loc[9, "steps_to_result"]
+    dps(tmp_path, *SMALL, "max_steps=40", "trial=[0,3]", "optimizer.lr=1e-6")
+    found = rows(study(tmp_path, 8))
+    assert list(found["status"]) == ["censored", "censored", "complete"]
+    assert list(found["steps_run"]) == [best] * 3
+    assert found.loc[[0, 3], "validation_error"].between(0.3, 1).all() and found.loc[[0, 3], "test_error"].isna().all()
+
+
+@pytest.mark.parametrize(("budget", "interval"), [(6, 4), (3, 4), (4, 4), (5, 1)])
+def test_a_budget_ends_where_it_ends(tmp_path: Path, budget: int, interval: int) -> None:
+    typed = [f"max_steps={budget}", f"goal.interval_steps={interval}", "optimizer.lr=1e-6"]
+    dps(tmp_path, "batch_size=8", "goal.error=0.3", *typed)
+    (row,) = results.read(study(tmp_path, 8)).to_dict("records")
+    assert (row["status"], row["steps_run"]) == ("incomplete", budget)
+    assert 0.3 < row["validation_error"] <= 1
+
+
+def test_a_budget_between_two_checks_completes_no_trial(tmp_path: Path) -> None:
+    dps(tmp_path, "batch_size=8", "goal.error=0.9", "goal.interval_steps=16", "max_steps=15", "optimizer.lr=0.02")
+    (row,) = results.read(study(tmp_path, 8)).to_dict("records")
+    assert (row["status"], row["steps_run"]) == ("incomplete", 15) and row["validation_error"] < 0.9
+
+
+def test_failed_checks_read_few_examples(tmp_path: Path, trainers: list[pl.Trainer]) -> None:
+    read = {}
+    for early_reject in ("true", "false"):
+        typed = [*SMALL, *TWO, "goal.error=0.05", "goal.examples_per_block=10", f"goal.early_reject={early_reject}"]
+        dps(place(tmp_path, early_reject), *typed, "max_steps=24")
+        (goal,) = (part for part in trainers[-1].callbacks if isinstance(part, Goal))  # type: ignore[attr-defined]
+        assert goal.failed_checks == 2 * 6
+        read[early_reject] = goal.examples_read_by_failed_checks / goal.failed_checks
+    assert read["false"] == 150
+    assert 10 <= read["true"] <= 50
+
+
+def test_seconds_are_those_of_the_study(tmp_path: Path) -> None:
+    dps(tmp_path, *SMALL, *TWO, "race=false")
+    found = results.read(study(tmp_path, 8))
+    assert (found["train_seconds"] > 0).all() and (found["evaluate_seconds"] > 0).all()
+    assert found[["train_seconds", "evaluate_seconds"]].sum().sum() < 60
+
+
+def recording(folder: Path) -> tuple[Record, SimpleNamespace]:
+    about = {"workload": "w", "batch_size": 8, "sparsity": 0.5, "goal_error": 0.3, "interval_steps": 4, "max_steps": 8}
+    metaparameters = [{"trial": 0, "lr": 0.1, "momentum": 0.9}, {"trial": 5, "lr": 0.2, "momentum": 0.8}]
+    return Record(folder, about), SimpleNamespace(metaparameters=metaparameters, outcomes={})
+
+
+def test_a_trial_is_recorded_as_soon_as_it_has_ended(tmp_path: Path) -> None:
+    record, task = recording(tmp_path)
+    first = SimpleNamespace(is_global_zero=True)
+    record.on_train_batch_end(first, task)  # type: ignore[arg-type]
+    assert not (tmp_path / "trials.csv").exists()
+    task.outcomes[5] = Outcome("complete", 4, 4, 0.25, 0.27, 1.5, 0.5)
+    record.on_train_batch_end(first, task)  # type: ignore[arg-type]
+    (row,) = results.read(tmp_path).to_dict("records")
+    assert (row["trial"], row["seed"], row["lr"], row["momentum"]) == (5, 5, 0.2, 0.8)
+    assert (row["status"], row["steps_to_result"], row["test_error"], row["train_seconds"]) == (
+        "complete",
+        4,
+        0.27,
+        1.5,
+    )
+    before = (tmp_path / "trials.csv").stat()
+    record.on_train_batch_end(first, task)  # type: ignore[arg-type]
+    after = (tmp_path / "trials.csv").stat()
+    assert (before.st_mtime_ns, before.st_ino) == (after.st_mtime_ns, after.st_ino)
+    task.outcomes[0] = Outcome("infeasible", 8)
+    record.on_train_batch_end(first, task)  # type: ignore[arg-type]
+    found = results.read(tmp_path)
+    assert list(found["trial"]) == [0, 5] and list(found["status"]) == ["infeasible", "complete"]
+    assert pd.isna(found["validation_error"][0]) and pd.isna(found["steps_to_result"][0])
+
+
+def test_the_other_ranks_record_nothing(tmp_path: Path) -> None:
+    record, task = recording(tmp_path)
+    task.outcomes[5] = Outcome("infeasible", 8)
+    record.on_train_batch_end(SimpleNamespace(is_global_zero=False), task)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+def titles(trainers: list[pl.Trainer]) -> list[str]:
+    lines = [part for trainer in trainers for part in trainer.callbacks]  # type: ignore[attr-defined]
+    return [part.title for part in lines if isinstance(part, StudyProgress)]
+
+
+def test_the_line_counts_the_studies_of_a_sweep(tmp_path: Path, trainers: list[pl.Trainer]) -> None:
+    done = dps(tmp_path, "-m", *SMALL, "batch_size=8,16", "hydra.sweeper.trials=2")
+    assert (done.code, done.stderr) == (0, "")  # not a terminal: nothing is drawn
+    expected = ["study 1 of 2: batch_size=8 sparsity=0", "study 2 of 2: batch_size=16 sparsity=0"]
+    assert titles(trainers) == expected
+    trainers.clear()
+    dps(tmp_path, *SMALL, "batch_size=32")
+    assert titles(trainers) == ["batch_size=32 sparsity=0"]
+
+
+def test_the_jobs_of_one_study_are_one_study(tmp_path: Path, trainers: list[pl.Trainer]) -> None:
+    dps(tmp_path, "-m", *SMALL, "batch_size=8,16", "hydra.sweeper.trials=2", "hydra.sweeper.trials_per_job=1")
+    assert len(trainers) == 4
+    assert [title.split(":")[0] for title in titles(trainers)] == ["study 1 of 2"] * 2 + ["study 2 of 2"] * 2
+
+
+def test_the_line_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=150, color_system=None)
+    monkeypatch.setattr(progress, "Console", lambda **_: console)
+    monkeypatch.setattr(StudyProgress, "on_train_batch_end", drawn(StudyProgress.on_train_batch_end))
+    assert dps(tmp_path, *SMALL, *TWO, "optimizer.lr=1e-6").code == 0
+    shown = screen.getvalue()
+    assert "batch_size=8 sparsity=0" in shown
+    assert "step 3/8 2 trials" in shown  # before the first check
+    assert "goal 30.0%, 2 trials" in shown
+    assert shown.endswith("\x1b[2K") or shown.rstrip("\n").endswith(("\x1b[?25h", "\x1b[2K"))
+
+
+def drawn(update: Callable[..., None]) -> Callable[..., None]:
+    def after_each_step(line: StudyProgress, *arguments: Any) -> None:
+        update(line, *arguments)
+        line._bar.refresh()
+
+    return after_each_step
+
+
+def test_an_error_before_the_first_step_leaves_no_line(tmp_path: Path) -> None:
+    line = StudyProgress("title")
+    line.on_exception(None, None, OSError())  # type: ignore[arg-type]
+    line.disable()
+    line.enable()

@@ -1,0 +1,77 @@
+from collections.abc import Callable
+
+import pytest
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from dps import errors
+
+
+def sentence_of(action: Callable[[], object]) -> str:
+    """What the failure of `action` is told as; one line, whatever it was."""
+    with pytest.raises(Exception) as caught:
+        action()
+    sentence = errors.one_line(caught.value)
+    assert sentence
+    assert len(sentence.splitlines()) == 1
+    assert "  " not in sentence
+    return sentence
+
+
+@pytest.mark.parametrize(
+    ("override", "choices"),
+    [
+        ("workload=nosuch", ["digits_simple_cnn_momentum", "mnist_simple_cnn_sgd", "cifar10_resnet8_nesterov_linear"]),
+        ("optimizer=adam", ["sgd", "momentum", "nesterov"]),
+        ("hydra/sweeper=nosuch", ["sobol"]),
+    ],
+)
+def test_an_unknown_choice_names_those_there_are(
+    composed: Callable[..., DictConfig], override: str, choices: list[str]
+) -> None:
+    sentence = sentence_of(lambda: composed(override))
+    assert sentence.startswith(f"{override} is unknown")
+    for choice in choices:
+        assert choice in sentence
+
+
+@pytest.mark.parametrize("key", ["optimizer.typo", "nosuch", "goal.eror"])
+def test_an_unknown_key_names_it_and_where_to_look(composed: Callable[..., DictConfig], key: str) -> None:
+    sentence = sentence_of(lambda: composed(f"{key}=3"))
+    assert key in sentence
+    assert "dps --cfg job" in sentence
+
+
+@pytest.mark.parametrize("typed", ["batch_size=[1", "a=b=c", "optimizer.lr=interval(1"])
+def test_what_cannot_be_parsed_is_named(composed: Callable[..., DictConfig], typed: str) -> None:
+    assert typed in sentence_of(lambda: composed(typed))
+
+
+def test_an_unknown_key_read_from_the_configuration(composed: Callable[..., DictConfig]) -> None:
+    cfg = composed()
+    assert sentence_of(lambda: cfg.goal.eror).startswith("goal.eror is not an option")
+
+
+def refuse(value: int) -> None:
+    raise ValueError(f"value={value} must be\n   even")
+
+
+def test_what_hydra_instantiates_fails_for_its_own_reason() -> None:
+    target = f"{__name__}.refuse"
+    assert sentence_of(lambda: instantiate({"_target_": target, "value": 3})) == "value=3 must be even"
+    nested = {"_target_": "builtins.dict", "inner": {"_target_": target, "value": 5}}
+    assert sentence_of(lambda: instantiate(nested)) == "value=5 must be even"
+
+
+def test_an_instantiation_that_fails_without_a_cause() -> None:
+    assert errors.one_line(InstantiationException("no\ntarget")) == "no target"
+
+
+def test_lines_become_one() -> None:
+    assert errors.one_line(ValueError("first line\n\n  second\tline \n")) == "first line second line"
+
+
+def test_an_error_without_words_is_named() -> None:
+    assert errors.one_line(KeyboardInterrupt()) == "KeyboardInterrupt"
+    assert errors.one_line(ValueError("\n")) == "ValueError"

@@ -1,0 +1,331 @@
+"""Training a study: what each way of running it must leave unchanged, against each other and against plain PyTorch."""
+
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+from command import contents, dps, rows, study
+from torch import Tensor
+
+from dps import datasets, fit, results
+from dps.data import StudyData
+from dps.goal import GoalCheck
+from dps.models import SimpleCNN, initialise
+from dps.optim import SGD
+from dps.task import StudyTask
+
+STACK = ["stack.trials_per_slice=2", "stack.examples_per_pass=8"]  # else measured, and not the same in two folders
+SMALL = ["batch_size=8", "goal.error=0.3", "goal.interval_steps=4", "max_steps=36", *STACK]
+# of these, trial 0 diverges, 1 and 2 reach the goal at different steps, 3 learns too slowly
+MIXED = ["trial=[0,1,2,3]", "optimizer.lr=[1e9,0.02,0.002,1e-6]"]
+LR = {0: 1e9, 1: 0.02, 2: 0.002, 3: 1e-6}
+Weights = dict[int, list[Tensor]]
+
+# Types the command with checkpoints after every step, and a signal to itself at the start of one of them.
+SIGNALLED = """
+import datetime, os, sys
+from dps import fit, main
+from dps.task import StudyTask
+
+step, number = int(sys.argv.pop(1)), int(sys.argv.pop(1))
+fit.timedelta = lambda **_: datetime.timedelta(0)
+training_step = StudyTask.training_step
+
+def signalled(task, *arguments):
+    if task.trainer.global_step == step:
+        os.kill(os.getpid(), number)
+    return training_step(task, *arguments)
+
+StudyTask.training_step = signalled
+main.main()
+"""
+
+
+def watch_ends(patch: pytest.MonkeyPatch) -> Weights:
+    """The weights with which every trial leaves its stack from now on."""
+    weights: Weights = {}
+    finish = StudyTask.finish
+
+    def spy(task: StudyTask, outcomes: Any) -> None:
+        views = task.trials.weights_by_trial()
+        weights.update({trial: [value.clone() for value in views[trial].values()] for trial in outcomes})
+        finish(task, outcomes)
+
+    patch.setattr(StudyTask, "finish", spy)
+    return weights
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> Weights:
+    return watch_ends(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, Weights]:
+    """The rows of the mixed trials, each run to its own end, and their last weights."""
+    with pytest.MonkeyPatch.context() as patch:
+        weights = watch_ends(patch)
+        return run(tmp_path_factory.mktemp("usual"), *SMALL, *MIXED, "race=false"), weights
+
+
+@pytest.fixture
+def first_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The step at which every fit began."""
+    steps: list[int] = []
+    start = StudyTask.on_train_start
+
+    def spy(task: StudyTask) -> None:
+        steps.append(task.trainer.global_step)
+        start(task)
+
+    monkeypatch.setattr(StudyTask, "on_train_start", spy)
+    return steps
+
+
+def place(folder: Path, name: str) -> Path:
+    (folder / name).mkdir()
+    return folder / name
+
+
+def run(folder: Path, *arguments: str, code: int = 0) -> pd.DataFrame:
+    """The rows of the one study that the command leaves in a folder."""
+    done = dps(folder, *arguments)
+    assert done.code == code, done.stderr
+    (csv,) = folder.rglob("trials.csv")
+    return rows(csv.parent)
+
+
+def assert_same_weights(some: Weights, others: Weights) -> None:
+    assert some.keys() == others.keys()
+    for trial, values in some.items():
+        for one, other in zip(values, others[trial], strict=True):
+            assert torch.equal(one.nan_to_num(0.5, 1.0, -1.0), other.nan_to_num(0.5, 1.0, -1.0)), f"trial {trial}"
+
+
+def plain_run(trial: int, lr: float, goal: float, interval: int, budget: int) -> dict[str, Any]:
+    """The protocol as a careful user would write it: one trial in float64, every check on all examples."""
+    images = datasets.digits()
+    data = StudyData(lambda: images, batch_size=8, seed=0)
+    data._place(images, torch.device("cpu"), torch.float64)
+    model = SimpleCNN().double()
+    initialise(model, trial)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
+
+    def mistakes(x: Tensor, y: Tensor) -> int:
+        with torch.no_grad():
+            return int((model(x).argmax(1) != y).sum())
+
+    for step in range(1, budget + 1):
+        rows_of_step = data.stream().indices(step - 1)
+        loss = F.cross_entropy(model(data.train_images[rows_of_step]), data.train_labels[rows_of_step])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if step % interval == 0:
+            finite = all(bool(weights.isfinite().all()) for weights in model.parameters())
+            if not finite or not bool(loss.isfinite()):
+                return {"status": "infeasible", "steps_run": step}
+            wrong = mistakes(data.validation_images, data.validation_labels)
+            if wrong <= goal * 150:
+                test_error = mistakes(data.test_images, data.test_labels) / 297
+                found = {"status": "complete", "steps_run": step, "steps_to_result": step}
+                return found | {"validation_error": wrong / 150, "test_error": test_error}
+    wrong = mistakes(data.validation_images, data.validation_labels)
+    return {"status": "incomplete", "steps_run": budget, "validation_error": wrong / 150}
+
+
+def test_every_row_is_that_of_the_plain_protocol(tmp_path: Path) -> None:
+    found = run(tmp_path, *SMALL, *MIXED, "race=false", "trainer.precision=64-true")
+    names = ["status", "steps_run", "steps_to_result", "validation_error", "test_error"]
+    for trial, lr in LR.items():
+        plain = plain_run(trial, lr, goal=0.3, interval=4, budget=36)
+        row = found.loc[trial, names].dropna().to_dict()
+        assert row.pop("status") == plain.pop("status")
+        assert row == pytest.approx(plain, rel=1e-12), f"trial {trial}"
+    assert list(found["status"]) == ["infeasible", "complete", "complete", "incomplete"]
+    assert found.loc[1, "steps_to_result"] != found.loc[2, "steps_to_result"]
+
+
+def test_the_race_has_the_same_winner(tmp_path: Path, usual: tuple[pd.DataFrame, Weights]) -> None:
+    free, raced = usual[0], run(tmp_path, *SMALL, *MIXED, "race=true")
+    first, winner = (results.best(found.reset_index()) for found in (free, raced))
+    assert first is not None and winner is not None and first["trial"] == winner["trial"] == 1
+    best = first["steps_to_result"]
+    assert winner["steps_to_result"] == best
+    for trial, row in raced.iterrows():
+        if free.loc[trial, "status"] == "infeasible" or free.loc[trial, "steps_run"] == best:
+            assert row.equals(free.loc[trial])
+        else:
+            assert (row["status"], row["steps_run"]) == ("censored", best)
+            assert pd.isna(row["test_error"]) and row["validation_error"] > 0.3
+    assert list(raced["status"]) == ["infeasible", "complete", "censored", "censored"]
+
+
+@pytest.mark.parametrize("changed", [["goal.early_reject=false"], ["goal.examples_per_block=150"]], ids=" ".join)
+def test_how_a_check_reads_decides_nothing(
+    tmp_path: Path, usual: tuple[pd.DataFrame, Weights], changed: list[str]
+) -> None:
+    pd.testing.assert_frame_equal(run(tmp_path, *SMALL, *MIXED, "race=false", *changed), usual[0])
+
+
+@pytest.mark.parametrize("race", ["true", "false"])
+def test_a_study_split_over_jobs(tmp_path: Path, ended: Weights, race: str) -> None:
+    typed = ["-m", *SMALL, "sparsity=0.5", "hydra.sweeper.trials=3", f"race={race}"]
+    whole = run(place(tmp_path, "whole"), *typed)
+    weights = dict(ended)
+    ended.clear()
+    split = run(place(tmp_path, "split"), *typed, "hydra.sweeper.trials_per_job=2")
+    assert list(split.index) == [0, 1, 2]
+    assert split["steps_to_result"].min() == whole["steps_to_result"].min()
+    if race == "false":
+        pd.testing.assert_frame_equal(split, whole)
+        assert_same_weights(ended, weights)
+
+
+def test_a_trial_does_not_feel_its_neighbours(
+    tmp_path: Path, ended: Weights, usual: tuple[pd.DataFrame, Weights]
+) -> None:
+    alone = run(tmp_path, *SMALL, "trial=2", f"optimizer.lr={LR[2]}", "race=false")
+    assert alone.loc[2].equals(usual[0].loc[2])
+    assert_same_weights(ended, {2: usual[1][2]})
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ended: Weights,
+    first_steps: list[int],
+    usual: tuple[pd.DataFrame, Weights],
+    sent: signal.Signals,
+) -> None:
+    whole, weights = usual
+    typed = [*SMALL, *MIXED, "race=false"]
+    stop = int(whole["steps_to_result"].min()) + 2  # the infeasible and the quickest trial have left the stack
+    assert stop < whole["steps_to_result"].max()
+    monkeypatch.setattr(fit, "timedelta", lambda **_: timedelta(0))
+    command = [sys.executable, "-c", SIGNALLED, str(stop), str(int(sent)), *typed]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL if sent == signal.SIGKILL else done.returncode > 0
+    assert "Traceback" not in done.stderr
+    recorded = rows(study(tmp_path, 8))
+    pd.testing.assert_frame_equal(recorded, whole.loc[recorded.index])
+    assert list(recorded.index) == [0, 1]
+    assert len(list(tmp_path.rglob("*.ckpt"))) == 1
+    pd.testing.assert_frame_equal(run(tmp_path, *typed), whole)
+    assert first_steps == [stop]
+    assert ended.keys() == {2, 3}
+    assert_same_weights(ended, {trial: weights[trial] for trial in ended})
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+class Interruption:
+    """Stands in for a function, and raises KeyboardInterrupt before or after one of its calls."""
+
+    def __init__(self, owner: Any, name: str, calls: int, after: bool):
+        self.owner, self.name, self.calls, self.after = owner, name, calls, after
+        self.original = getattr(owner, name)
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def stand_in(*arguments: Any, **options: Any) -> Any:
+            self.calls -= 1
+            if self.calls == 0 and not self.after:
+                raise KeyboardInterrupt
+            answer = self.original(*arguments, **options)
+            if self.calls == 0:
+                raise KeyboardInterrupt
+            return answer
+
+        monkeypatch.setattr(self.owner, self.name, stand_in)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "calls", "after"),
+    [
+        (StudyTask, "training_step", 18, False),
+        (SGD, "step", 18, True),
+        (GoalCheck, "__call__", 5, False),
+        (GoalCheck, "__call__", 5, True),
+        (results, "merge", 2, False),
+        (results, "merge", 2, True),
+    ],
+    ids=["before a step", "in the update", "before a check", "after a check", "before a record", "after a record"],
+)
+def test_wherever_ctrl_c_strikes(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ended: Weights,
+    usual: tuple[pd.DataFrame, Weights],
+    owner: Any,
+    name: str,
+    calls: int,
+    after: bool,
+) -> None:
+    whole, weights = usual
+    typed = [*SMALL, *MIXED, "race=false"]
+    handler = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(fit, "timedelta", lambda **_: timedelta(0))
+    with monkeypatch.context() as patch:
+        Interruption(owner, name, calls, after).install(patch)
+        assert dps(tmp_path, *typed).code != 0
+    signal.signal(signal.SIGINT, handler)
+    ended.clear()
+    pd.testing.assert_frame_equal(run(tmp_path, *typed), whole)
+    assert_same_weights(ended, {trial: weights[trial] for trial in ended})
+
+
+@pytest.fixture
+def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a study of the trials 0 and 3 that Ctrl-C stopped after six steps, before any trial ended."""
+    handler = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(fit, "timedelta", lambda **_: timedelta(0))
+    with monkeypatch.context() as patch:
+        Interruption(StudyTask, "training_step", 7, False).install(patch)
+        assert dps(tmp_path, *SMALL, "trial=[0,3]", "optimizer.lr=[1e-5,1e-5]").code != 0
+    signal.signal(signal.SIGINT, handler)
+    assert len(list(tmp_path.rglob("*.ckpt"))) == 1
+    return tmp_path
+
+
+def test_a_checkpoint_of_other_metaparameters_is_not_taken_for_these(stopped: Path) -> None:
+    typed = [*SMALL, "trial=[0,3]", "optimizer.lr=[0.02,0.005]"]
+    afresh = run(place(stopped, "afresh"), *typed)
+    done = dps(stopped, *typed)
+    if done.code:  # refused
+        assert done.stderr.startswith("dps: ") and "optimizer.lr" in done.stderr
+    else:  # begun again
+        pd.testing.assert_frame_equal(rows(study(stopped, 8)), afresh)
+
+
+def test_a_checkpoint_of_other_trials_is_not_taken_for_these(stopped: Path) -> None:
+    typed = [*SMALL, "trial=[0,1,2,3]", "optimizer.lr=1e-5"]
+    afresh = run(place(stopped, "afresh"), *typed)
+    assert dps(stopped, *typed).code == 0
+    pd.testing.assert_frame_equal(rows(study(stopped, 8)), afresh)
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(stopped: Path) -> None:
+    before = contents(stopped)
+    done = dps(stopped, *SMALL, "trial=[0,3]", "optimizer.lr=[1e-5,1e-5]", "goal.error=0.2")
+    assert done.code == 1 and "goal.error is 0.3 there and 0.2 here" in done.stderr
+    assert contents(stopped) == before
+
+
+def test_a_damaged_checkpoint_is_named(stopped: Path) -> None:
+    (path,) = stopped.rglob("*.ckpt")
+    path.write_bytes(path.read_bytes()[:1000])
+    done = dps(stopped, *SMALL, "trial=[0,3]", "optimizer.lr=[1e-5,1e-5]")
+    if done.code:
+        assert done.stderr.startswith("dps: ") and done.stderr.count("\n") == 1 and path.name in done.stderr
+
+
+def test_no_logger(tmp_path: Path) -> None:
+    run(tmp_path, *SMALL, "optimizer.lr=0.02", "logger=null")
+    assert not list(tmp_path.rglob("metrics.csv"))

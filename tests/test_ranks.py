@@ -1,0 +1,76 @@
+"""Two ranks share every batch and must answer as one process does."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from command import dps, process, rows, study
+
+TYPED = [
+    "trial=[0,1,2]",
+    "optimizer.lr=[1e9,0.02,0.002]",
+    "batch_size=8",
+    "sparsity=0.5",
+    "goal.error=0.3",
+    "goal.interval_steps=4",
+    "max_steps=28",
+    "race=false",
+    "trainer.precision=64-true",
+    "stack.trials_per_slice=2",
+    "stack.examples_per_pass=4",
+]
+TWO_RANKS = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+NUMBERS = ["validation_error", "test_error"]
+
+# Ends with an error on rank 1, in the middle of the run, while rank 0 waits for its gradients.
+FAILING = """
+import os
+from dps.task import StudyTask
+
+training_step = StudyTask.training_step
+
+def failing(task, *arguments):
+    if os.environ.get("RANK") == "1" and task.trainer.global_step == 3:
+        raise OSError("this rank is out of luck")
+    return training_step(task, *arguments)
+
+StudyTask.training_step = failing
+"""
+
+
+@pytest.mark.slow
+def test_two_ranks_equal_one_process(tmp_path: Path) -> None:
+    for name, extra in (("one", []), ("two", TWO_RANKS)):
+        (tmp_path / name).mkdir()
+        done = dps(tmp_path / name, *TYPED, *extra)
+        assert done.code == 0, done.stderr
+    one, two = (rows(study(tmp_path / name, 8, "0.5")) for name in ("one", "two"))
+    pd.testing.assert_frame_equal(one.drop(columns=NUMBERS), two.drop(columns=NUMBERS))
+    pd.testing.assert_frame_equal(one[NUMBERS], two[NUMBERS], rtol=0, atol=1e-10)
+    assert one.loc[0, "status"] == "infeasible" and one.loc[1, "status"] == "complete"
+
+
+@pytest.mark.slow
+def test_a_rank_that_fails_ends_the_study(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(FAILING)  # which Python runs at the start of each rank
+    done = process(tmp_path, *TYPED, *TWO_RANKS, env={"PYTHONPATH": str(tmp_path)}, seconds=100)
+    assert done.code == 1
+    assert "dps: trainer.devices=2: a rank failed with exit code 1" in done.stderr.splitlines()
+    assert "this rank is out of luck" in done.stderr
+    found = rows(study(tmp_path, 8, "0.5"))
+    assert found.empty
+
+
+def test_ranks_share_the_batch_evenly(tmp_path: Path) -> None:
+    done = dps(tmp_path, *TYPED, *TWO_RANKS, "batch_size=9")
+    assert done.code == 1 and done.stderr == "dps: trainer.devices=2 must divide batch_size=9\n"
+    assert not list(tmp_path.rglob("trials.csv"))
+
+
+@pytest.mark.slow
+def test_a_sweep_over_two_ranks_runs_every_study_once(tmp_path: Path) -> None:
+    typed = ["-m", "batch_size=8,16", "goal.error=0.3", "max_steps=16", "hydra.sweeper.trials=2"]
+    done = process(tmp_path, *typed, *TWO_RANKS, seconds=300)
+    assert done.code == 0, done.stderr
+    assert [len(rows(study(tmp_path, size))) for size in (8, 16)] == [2, 2]
+    assert len(list(tmp_path.rglob("trials.csv"))) == 2

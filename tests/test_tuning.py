@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from dps import tuning
+from dps.models import SimpleCNN
+from dps.tuning import SliceShape, candidates, slice_shape
+
+
+@pytest.mark.parametrize("largest_pass", [1, 512, 65536])
+@pytest.mark.parametrize("trials", [1, 2, 7, 16, 100])
+@pytest.mark.parametrize("batch_size", [1, 2, 48, 64, 300, 16384])
+def test_candidates_hold_memory_bounded(batch_size: int, trials: int, largest_pass: int) -> None:
+    found = list(candidates(batch_size, trials, largest_pass))
+    assert found
+    for shape in found:
+        assert 1 <= shape.trials_per_slice <= trials
+        assert 1 <= shape.examples_per_pass <= batch_size
+        assert shape.trials_per_slice * shape.examples_per_pass <= largest_pass
+        slices = -(-trials // shape.trials_per_slice)
+        assert slices * shape.trials_per_slice - trials < slices  # no smaller slices would do
+
+
+def test_candidates_of_a_small_study_include_all_at_once() -> None:
+    assert SliceShape(16, 4) in list(candidates(4, 16, 512))
+    assert SliceShape(1, 4) in list(candidates(4, 16, 512))
+
+
+def test_the_measured_shape_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "SECONDS_A_SHAPE", 0)
+    images = torch.zeros(10, 1, 28, 28)
+    first = slice_shape(SimpleCNN, images, batch_size=4, trials=3)
+    assert first in list(candidates(4, 3, 512))
+
+    def again(*_: object) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(tuning, "_seconds_a_pass", again)
+    assert slice_shape(SimpleCNN, images, batch_size=4, trials=3) == first
+    with pytest.raises(AssertionError, match="measured again"):
+        slice_shape(SimpleCNN, images, batch_size=8, trials=3)
