@@ -15,13 +15,13 @@ from dps.task import StudyTask
 class StudyProgress(ProgressBar):
     """Steps of the budget, the lowest error of the latest check, the trials that run, and the most time it can take.
 
-    Under the sweeper the title counts the studies (`DPS_STUDIES` of them).
+    The sweeper says in DPS_STUDY which of its studies this is.
     """
 
-    def __init__(self, title: str, number: int | None = None):
+    def __init__(self, title: str):
         super().__init__()
-        studies = os.environ.get("DPS_STUDIES")
-        self.title = title if studies is None or number is None else f"study {number + 1} of {studies}: {title}"
+        study = os.environ.get("DPS_STUDY")
+        self.title = f"study {study}: {title}" if study else title
         self._enabled = True
 
     def disable(self) -> None:

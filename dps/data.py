@@ -61,6 +61,7 @@ class StudyData(pl.LightningDataModule):
         load: reads the images; called with `source`, the data set's own options (root, download).
         batch_size: examples in a global batch, shared evenly by the ranks.
         seed: determines the split and the order of the training examples.
+        train_examples: how many are known to be left for training, null if that is not known beforehand.
         per_channel: standardise each channel by its own mean and standard deviation instead of one scalar for all.
 
     Raises:
@@ -76,7 +77,13 @@ class StudyData(pl.LightningDataModule):
     test_labels: Tensor
 
     def __init__(
-        self, load: Callable[..., Images], batch_size: int, seed: int, per_channel: bool = False, **source: Any
+        self,
+        load: Callable[..., Images],
+        batch_size: int,
+        seed: int,
+        per_channel: bool = False,
+        train_examples: int | None = None,
+        **source: Any,
     ) -> None:
         super().__init__()
         if type(batch_size) is not int or batch_size < 1:
@@ -87,6 +94,7 @@ class StudyData(pl.LightningDataModule):
         self.batch_size = batch_size
         self.seed = seed
         self.per_channel = per_channel
+        self.train_examples = train_examples
         self.source = source
         self._images: Images | None = None
         self._placement: tuple[torch.device, torch.dtype] | None = None
@@ -136,6 +144,11 @@ class StudyData(pl.LightningDataModule):
         if self.batch_size > len(train):
             raise ValueError(
                 f"batch_size={self.batch_size}: at most {len(train)} is expected, the number of training examples"
+            )
+        if self.train_examples not in (None, len(train)):
+            raise ValueError(
+                f"data.train_examples={self.train_examples}: the training file leaves {len(train)}; "
+                "set data.root to a complete copy of the data, or data.train_examples=null"
             )
         mean, std = _pixel_statistics(images.train, self.per_channel)
 

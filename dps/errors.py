@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from hydra.errors import InstantiationException, MissingConfigException
+from hydra.errors import InstantiationException, MissingConfigException, OverrideParseException
 
 SHOW_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
 
@@ -35,6 +35,11 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         return one_line(error.__cause__)
     text = " ".join(str(error).split())
-    if match := re.search(r"Key '(\S+)' is not in struct full_key: (\S+)", text):
-        return f"{match[2]} is not an option: `dps --cfg job` lists those there are, and +{match[2]}=VALUE adds one"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override} cannot be understood: {text.partition(' See http')[0]}"
+    if match := re.match(r"Could not override '(\S+?)'|Key '\S+' is not in struct full_key: (\S+)", text):
+        return f"{match[1] or match[2]} is not an option: `dps --cfg job` lists those there are"
+    if isinstance(error, OSError) and error.filename:
+        where = f"{os.path.abspath(error.filename)} cannot be written ({error.strerror})"
+        return f"{where}: name another folder with hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER in a sweep"
     return text or type(error).__name__

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from hydra.core.hydra_config import HydraConfig
+import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from callbacks import Record, StudyProgress
-from dps import results, study, tracking
+from callbacks import Record, StudyCheckpoint, StudyProgress
+from dps import record, results, study, tracking
 from dps.task import StudyTask
 from dps.tuning import SliceShape, slice_shape
 
@@ -37,21 +36,29 @@ def fit_here(cfg: DictConfig) -> pl.Trainer:
     """Train the missing trials in this process, as the rank it is; the trainer comes back with its callbacks."""
     quieten_lightning()
     folder, trials = Path(cfg.folder), study.trials_of(cfg)
-    checkpoint = _checkpoint_path(folder, trials)
-    if not checkpoint.exists():
+    checkpoint = record.checkpoint_path(folder, trials)
+    saved = _readable(checkpoint) if checkpoint.exists() else None
+    if saved is None:
         recorded = set(results.read(folder)["trial"])
         trials = [trial for trial in trials if trial["trial"] not in recorded]
-    loggers = instantiate(cfg.logger) if cfg.get("logger") else None
-    trainer = _trainer(cfg, folder, checkpoint, loggers)
+    trainer = _trainer(cfg, folder, checkpoint)
     task, data = _task(cfg, folder, trials), instantiate(cfg.data)
     with tracking.closing(trainer.loggers):
-        trainer.fit(task, datamodule=data, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
+        trainer.fit(task, datamodule=data, ckpt_path=saved, weights_only=True)
         best = results.best(results.read(folder))
         for logger in trainer.loggers:
             logger.log_metrics({"steps_to_result": float("nan") if best is None else int(best["steps_to_result"])})
     if trainer.is_global_zero:
         checkpoint.unlink(missing_ok=True)
     return trainer
+
+
+def _readable(checkpoint: Path) -> Path:
+    try:
+        torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(f"{checkpoint} is damaged: remove it, and the same command starts its trials again") from error
+    return checkpoint
 
 
 def _task(cfg: DictConfig, folder: Path, trials: Sequence[dict[str, Any]]) -> StudyTask:
@@ -70,44 +77,31 @@ def _recorded(folder: Path, given: dict[str, int], measure: Callable[[], SliceSh
         if path.exists():
             saved = OmegaConf.load(path)
             return SliceShape(saved.trials_per_slice, saved.examples_per_pass)
-        shape = replace(measure(), **given)
+        shape = SliceShape(**given) if len(given) == 2 else replace(measure(), **given)
         results.write_atomically(path, OmegaConf.to_yaml(vars(shape)))
         return shape
 
 
-def _trainer(cfg: DictConfig, folder: Path, checkpoint: Path, loggers: Any) -> pl.Trainer:
+def _trainer(cfg: DictConfig, folder: Path, checkpoint: Path) -> pl.Trainer:
     columns = ("workload", "batch_size", "sparsity", "max_steps")
     about = {name: cfg[name] for name in columns} | dict(cfg.names)
     about |= {"goal_error": cfg.goal.error, "interval_steps": cfg.goal.interval_steps}
-    in_sweep = HydraConfig.initialized() and "DPS_STUDIES" in os.environ
-    number = HydraConfig.get().job.num if in_sweep else None
     callbacks = [
         instantiate(cfg.pruning),
         *(instantiate(callback) for callback in cfg.callbacks.values()),
         Record(folder, about),
-        StudyProgress(f"batch_size={cfg.batch_size} sparsity={cfg.sparsity}", number),
-        ModelCheckpoint(
-            checkpoint.parent,
-            checkpoint.stem,
-            train_time_interval=timedelta(minutes=1),
-            save_on_exception=True,
-            enable_version_counter=False,
-        ),
+        StudyProgress(f"batch_size={cfg.batch_size} sparsity={cfg.sparsity}"),
+        StudyCheckpoint(checkpoint, timedelta(minutes=1)),
     ]
-    trainer: pl.Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers or False)
+    logger = instantiate(cfg.logger) if cfg.get("logger") else False
+    trainer: pl.Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=logger)
     return trainer
-
-
-def _checkpoint_path(folder: Path, trials: Sequence[dict[str, Any]]) -> Path:
-    """One file for each job of a study: what its trials have in common is their numbers."""
-    numbers = [trial["trial"] for trial in trials]
-    return folder / f"trials={numbers[0]}-{numbers[-1]}.ckpt"
 
 
 def _launch_ranks(cfg: DictConfig) -> None:
     """Start one process a device on the job's own configuration, so that a sweep is not started again in each."""
     folder = Path(cfg.folder)
-    job = folder / ".hydra" / _checkpoint_path(folder, study.trials_of(cfg)).with_suffix(".yaml").name
+    job = folder / ".hydra" / record.checkpoint_path(folder, study.trials_of(cfg)).with_suffix(".yaml").name
     OmegaConf.save(cfg, job)
     ranks = ["torch.distributed.run", "--standalone", f"--nproc-per-node={cfg.trainer.devices}"]
     done = subprocess.run([sys.executable, "-m", *ranks, "-m", "dps.fit", str(job)], check=False)
@@ -116,10 +110,9 @@ def _launch_ranks(cfg: DictConfig) -> None:
 
 
 def quieten_lightning() -> None:
-    """Keep Lightning's advice and two warnings that do not concern the user off the terminal."""
+    """Keep Lightning's advice and a warning that do not concern the user off the terminal."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)  # Lightning's own, with torch 2.15
-    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
 
 
 if __name__ == "__main__":

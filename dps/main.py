@@ -1,5 +1,6 @@
 """The command `dps`: compose, check, fit, and return the study's steps-to-result."""
 
+import sys
 import traceback
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from dps import errors, record, results, study
 
 def main() -> None:
     """Run the command line; a failure prints one sentence (HYDRA_FULL_ERROR=1: the traceback) and exits with 1."""
+    sys.argv = ["~logger" if argument == "logger=null" else argument for argument in sys.argv]  # what Hydra calls it
     errors.run_command("dps", _job)
 
 
@@ -46,6 +48,8 @@ def run(cfg: DictConfig, overrides: list[str]) -> int | None:
         from dps import fit
 
         fit.fit(cfg)
+    else:  # of a run that was killed after its last record
+        record.checkpoint_path(folder, trials).unlink(missing_ok=True)
     best = results.best(results.read(folder))
     return None if best is None else int(best["steps_to_result"])
 

@@ -82,6 +82,13 @@ class SGD(torch.optim.Optimizer):
         velocity: Tensor = state["velocity"].mul_(momentum).add_(weight.grad)
         return torch.addcmul(weight.grad, velocity, momentum) if self.nesterov else velocity
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up a saved state; metaparameters go to the device of the weights, which torch does for velocities alone."""
+        super().load_state_dict(state_dict)
+        for group in self.param_groups:
+            for name in self.names:
+                group[name] = group[name].to(group["params"][0])
+
     def move_row(self, source: tuple[int, int], target: tuple[int, int]) -> None:
         """Copy a trial's velocity and metaparameters from (slice, row) `source` to `target`."""
         (from_slice, from_row), (to_slice, to_row) = source, target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -49,6 +50,15 @@ def claim(folder: Path, cfg: DictConfig, overrides: Sequence[str]) -> None:
             f"the output folder {folder} cannot be written ({error.strerror or error}); name one that can with "
             "hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER in a sweep"
         ) from error
+
+
+def checkpoint_path(folder: Path, trials: Sequence[Mapping[str, Any]]) -> Path:
+    """Where the job that runs exactly these trials of a study keeps its checkpoint."""
+    numbers = sorted(row["trial"] for row in trials)
+    first, last = numbers[0], numbers[-1]
+    consecutive = numbers == list(range(first, last + 1))
+    name = f"{first}-{last}" if consecutive else hashlib.sha256(repr(numbers).encode()).hexdigest()[:16]
+    return folder / f"trials={name}.ckpt"
 
 
 def _claim(folder: Path, cfg: DictConfig, overrides: Sequence[str]) -> None:

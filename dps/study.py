@@ -24,8 +24,8 @@ def trials_of(cfg: DictConfig) -> list[dict[str, Any]]:
     numbers = _as_list(cfg.trial)
     if not numbers or any(not _is_int(n) or n < 0 for n in numbers) or len(set(numbers)) < len(numbers):
         raise ValueError(f"trial={_shown(cfg.trial)} must be a number from 0 on, or a list of different ones")
-    given = {name: OmegaConf.select(cfg, key) for name, key in PER_TRIAL.items()}
-    columns = {name: _broadcast(PER_TRIAL[name], value, numbers) for name, value in given.items() if value is not None}
+    given = {name: OmegaConf.select(cfg, key) for name, key in PER_TRIAL.items() if _has(cfg, key)}
+    columns = {name: _broadcast(PER_TRIAL[name], value, numbers) for name, value in given.items()}
     for name, values in columns.items():
         for value in values:
             _check_metaparameter(name, value)
@@ -69,8 +69,10 @@ def _check_something_left(cfg: DictConfig) -> None:
 
     parameters = sum(p.numel() for p in instantiate(cfg.model).parameters())
     if kept_parameters(parameters, cfg.sparsity) == 0:
-        most = f"at most {1 - 1 / parameters:.6f}, which leaves one of the model's {parameters} parameters"
-        raise ValueError(f"sparsity={cfg.sparsity} must be {most}")
+        raise ValueError(
+            f"sparsity={cfg.sparsity} must be lower: it leaves none of the model's {parameters} parameters, "
+            f"and {1 - 1 / parameters:.10f} leaves one"
+        )
 
 
 def _check_missing(cfg: DictConfig) -> None:
@@ -84,6 +86,11 @@ def _missing(node: Any, prefix: str = "") -> Iterator[str]:
         if value == "???":
             yield prefix + name
         yield from _missing(value, f"{prefix}{name}.")
+
+
+def _has(cfg: DictConfig, key: str) -> bool:
+    parent, _, name = key.rpartition(".")
+    return name in list(cfg[parent])  # `in cfg[parent]` is false for null
 
 
 def _broadcast(key: str, value: Any, numbers: Sequence[int]) -> list[Any]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from dps.data import StudyData
 from dps.goal import Outcome
 from dps.optim import SGD
+from dps.study import PER_TRIAL
 from dps.trials import Trials
 from dps.tuning import SliceShape
 
@@ -100,13 +101,22 @@ class StudyTask(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add to a checkpoint which trial is in which row, and how the finished ones ended."""
         checkpoint["stack"] = {
+            "metaparameters": [dict(row) for row in self.metaparameters],
             "rows": self.trials.rows,
             "pruned": len(self.trials.slices[0].masks) > 0,  # type: ignore[arg-type]
             "outcomes": {trial: asdict(outcome) for trial, outcome in self.outcomes.items()},
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the saved stack's layout, before Lightning loads its values."""
+        """Take the saved stack's layout, before Lightning loads its values; ValueError if it is not of these trials."""
         stack = checkpoint["stack"]
+        asked = {row["trial"]: row for row in self.metaparameters}
+        for saved in stack["metaparameters"]:
+            for name, value in saved.items():
+                if (now := asked.get(saved["trial"], {}).get(name)) != value:
+                    raise ValueError(
+                        f"{PER_TRIAL.get(name, name)}={now} is not what the study's checkpoint trains trial "
+                        f"{saved['trial']} with, which is {value}: give the same, or remove the checkpoint"
+                    )
         self.trials.lay_out(stack["rows"], stack["pruned"])
         self.outcomes = {trial: Outcome(**outcome) for trial, outcome in stack["outcomes"].items()}

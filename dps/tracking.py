@@ -11,7 +11,9 @@ def wandb_logger(**options: Any) -> WandbLogger:
     """Lightning's W&B logger: online where an API key is configured, offline where none is; it never asks."""
     import wandb
 
-    return WandbLogger(offline=wandb.api.api_key is None, **options)
+    if wandb.login(prompt=False, verify=False):
+        return WandbLogger(**options)
+    return WandbLogger(mode="offline", **options)
 
 
 @contextmanager
@@ -24,5 +26,5 @@ def closing(loggers: Sequence[Logger]) -> Iterator[None]:
     finally:
         for logger in loggers:
             logger.finalize(status)
-            if isinstance(logger, WandbLogger):
+            if isinstance(logger, WandbLogger) and logger._experiment is not None:
                 logger.experiment.finish(exit_code=0 if status == "success" else 1)

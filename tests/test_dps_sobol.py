@@ -98,7 +98,7 @@ def sweep(app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sweep:
 def _task_of(app: App) -> Callable[[DictConfig], float]:
     def task(cfg: DictConfig) -> float:
         app.jobs.append(cfg)
-        app.studies.append(os.environ.get("DPS_STUDIES"))
+        app.studies.append(os.environ.get("DPS_STUDY"))
         if cfg.batch_size == 666:
             raise OSError("disk full\nsecond line")
         return 0.0
@@ -139,7 +139,7 @@ def test_grid_of_studies_with_their_trials(sweep: Sweep) -> None:
         assert job.optimizer.momentum == expected["optimizer.momentum"]
     assert app.checked == app.jobs
     assert app.launches == 1
-    assert app.studies == ["4"] * 4
+    assert app.studies == [f"{n} of 4" for n in (1, 2, 3, 4)]
     assert app.table == [f"outputs/fast/batch_size={b},sparsity={s}" for b, s in [(4, 0), (4, 0.9), (16, 0), (16, 0.9)]]
 
 

@@ -250,9 +250,9 @@ SINGLE: dict[str, Any] = {"dtype": torch.float32, "optimizer": "nesterov"}
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param((SMALL, 300, 8), id="small"),
+        pytest.param((SMALL, 200, 8), id="small"),
         pytest.param((SIMPLE_CNN, 120, 4), id="simple_cnn"),
-        pytest.param((SIMPLE_CNN, 300, 20), id="simple_cnn, larger batch", marks=pytest.mark.slow),
+        pytest.param((SIMPLE_CNN, 100, 20), id="simple_cnn, larger batch", marks=pytest.mark.slow),
     ],
 )
 def setting(request: pytest.FixtureRequest) -> tuple[Network, int, int]:

@@ -57,16 +57,17 @@ class SobolSweeper(Sweeper):
         for name, value in (("trials", self.trials), ("trials_per_job", self.trials_per_job)):
             if value is not None and value < 1:
                 raise ValueError(f"hydra.sweeper.{name}={value} must be a positive integer")
-        jobs = []
-        for point in command.points():
+        jobs, points = [], command.points()
+        for number, point in enumerate(points, start=1):
             study = [*command.fixed, *(f"{key}={value}" for key, value in point.items())]
             cfg = self._compose(study)
             dimensions = grid.dimensions(command, cfg)
             self._check_keys([dimension.key for dimension in dimensions], cfg, study)
             study += grid.folder_override(point, cfg)
             shares = grid.trial_overrides(dimensions, self.trials, self.trials_per_job or self.trials)
+            study.append(f"++hydra.job.env_set.DPS_STUDY='{number} of {len(points)}'")
             jobs += [study + share for share in shares]
-        return [[*job, f"++hydra.job.env_set.DPS_STUDIES={len(jobs)}"] for job in jobs]
+        return jobs
 
     def _compose(self, overrides: list[str]) -> DictConfig:
         return self.config_loader.load_sweep_config(self.master_config, overrides)
