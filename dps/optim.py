@@ -83,7 +83,7 @@ class SGD(torch.optim.Optimizer):
         return torch.addcmul(weight.grad, velocity, momentum) if self.nesterov else velocity
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up a saved state; metaparameters go to the device of the weights, which torch does for velocities alone."""
+        """Take up a saved state; metaparameters move to the weights' device, as torch moves velocities."""
         super().load_state_dict(state_dict)
         for group in self.param_groups:
             for name in self.names:

@@ -29,6 +29,7 @@ IGNORED = (
     "data.root",
     "data.download",
     "data.load",
+    "data.train_examples",
     "trainer",
     "logger",
     "callbacks",

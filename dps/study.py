@@ -70,8 +70,8 @@ def _check_something_left(cfg: DictConfig) -> None:
     parameters = sum(p.numel() for p in instantiate(cfg.model).parameters())
     if kept_parameters(parameters, cfg.sparsity) == 0:
         raise ValueError(
-            f"sparsity={cfg.sparsity} must be lower: it leaves none of the model's {parameters} parameters, "
-            f"and {1 - 1 / parameters:.10f} leaves one"
+            f"sparsity={cfg.sparsity} must be at most {1 - 1 / parameters:.10f}, which leaves one of the model's "
+            f"{parameters} parameters"
         )
 
 

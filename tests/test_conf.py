@@ -165,7 +165,7 @@ def test_loggers_write_into_the_studys_folder(
 
 
 def test_a_logger_can_be_left_out(composed: Composed) -> None:
-    assert composed("logger=null").get("logger") is None
+    assert composed("~logger").get("logger") is None
 
 
 # ---- the workloads
