@@ -23,6 +23,8 @@ from dps import record, results, study, tracking
 from dps.task import StudyTask
 from dps.tuning import SliceShape, slice_shape
 
+log = logging.getLogger(__name__)
+
 
 def fit(cfg: DictConfig) -> None:
     """Train the trials that the study's folder lacks, in this process or in one process for each of several devices."""
@@ -35,6 +37,8 @@ def fit(cfg: DictConfig) -> None:
 def fit_here(cfg: DictConfig) -> pl.Trainer:
     """Train the missing trials in this process, as the rank it is; the trainer comes back with its callbacks."""
     quieten_lightning()
+    if cfg.trainer.precision == "bf16-mixed":
+        log.warning("trainer.precision=bf16-mixed is not the study's protocol, which is 32-true: K* may differ")
     folder, trials = Path(cfg.folder), study.trials_of(cfg)
     checkpoint = record.checkpoint_path(folder, trials)
     saved = _readable(checkpoint) if checkpoint.exists() else None

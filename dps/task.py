@@ -68,7 +68,7 @@ class StudyTask(pl.LightningModule):
         columns = {name: [row[name] for row in self.metaparameters] for name in self.metaparameters[0]}
         columns.pop("trial")
         decay = {name: columns.pop(name) for name in ("decay_steps", "end_factor") if name in columns}
-        slices = [list(part.weights) for part in self.trials.slices]  # type: ignore[arg-type]
+        slices = [list(part.weights) for part in self.trials.parts]
         return self._optimizer(slices, lr_schedule=partial(self._lr_schedule, **decay), **columns)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
@@ -103,7 +103,7 @@ class StudyTask(pl.LightningModule):
         checkpoint["stack"] = {
             "metaparameters": [dict(row) for row in self.metaparameters],
             "rows": self.trials.rows,
-            "pruned": len(self.trials.slices[0].masks) > 0,  # type: ignore[arg-type]
+            "pruned": len(self.trials.parts[0].masks) > 0,
             "outcomes": {trial: asdict(outcome) for trial, outcome in self.outcomes.items()},
         }
 

@@ -7,55 +7,15 @@ and whatever its neighbours do.
 Shapes: S trials in a slice, R rows in all slices (R >= the number of trials), B batch, N examples, C classes.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from dps.models import initialise
 from dps.optim import SGD
-
-
-class Slice(nn.Module):
-    """S trials: their weights (S, ...), the masks of the weights that take part, and whether each has stayed finite."""
-
-    def __init__(self, model: nn.Module, seeds: Sequence[int], rows: int):
-        super().__init__()
-        stacked = [_empty_rows(rows, p) for p in model.parameters()]
-        for row, seed in enumerate(seeds):
-            initialise(model, seed)
-            for weights, p in zip(stacked, model.parameters(), strict=True):
-                weights[row] = p.detach()
-        self.weights = nn.ParameterList(nn.Parameter(weights) for weights in stacked)
-        self.masks = nn.ParameterList()
-        self.register_buffer("finite", torch.ones(rows, dtype=torch.bool))
-        self.finite: Tensor
-
-    @torch.no_grad()
-    def prune(self, masks: Sequence[Tensor]) -> None:
-        """Take out of the model, for good, every weight whose mask (S, ...) is 0; a mask holds 0 and 1 alone."""
-        for weights, mask in zip(self.weights, masks, strict=True):
-            if not ((mask == 0) | (mask == 1)).all():
-                raise AssertionError("a mask holds a value other than 0 and 1")
-            weights.mul_(mask.to(weights))
-        self.masks = nn.ParameterList(
-            nn.Parameter(mask.to(weights), requires_grad=False)
-            for weights, mask in zip(self.weights, masks, strict=True)
-        )
-
-    def mask_gradients(self) -> None:
-        """Zero the gradients of pruned weights, so that neither they nor their velocity ever move."""
-        for weights, mask in zip(self.weights, self.masks, strict=False):
-            assert weights.grad is not None
-            weights.grad.mul_(mask)
-
-    def rows(self) -> Iterator[Tensor]:
-        """Every tensor that has one entry for each of the S rows."""
-        yield from (weights.data for weights in self.weights)
-        yield from (mask.data for mask in self.masks)
-        yield self.finite
+from dps.slice import Slice
 
 
 class Trials(nn.Module):
@@ -69,6 +29,11 @@ class Trials(nn.Module):
         self.rows: list[int | None] = [*seeds, *[None] * (len(parts) * trials_per_slice - len(seeds))]
         self.names = [name for name, _ in model.named_parameters()]
         self._model = (model.to("meta"),)  # in a tuple, so that its empty parameters are not this module's
+
+    @property
+    def parts(self) -> list[Slice]:
+        """The slices in order: rows 0 to S - 1 lie in the first."""
+        return list(self.slices)  # type: ignore[arg-type]
 
     def place(self, row: int) -> tuple[int, int]:
         """Where row `row` lies: (slice, row in the slice)."""
@@ -88,8 +53,7 @@ class Trials(nn.Module):
         found = {}
         for trial, row in self.running().items():
             index, inner = self.place(row)
-            part = self.slices[index]
-            assert isinstance(part, Slice)
+            part = self.parts[index]
             views = [weights.data[inner : inner + 1] for weights in part.weights]
             found[trial] = dict(zip(self.names, views, strict=True))
         return found
@@ -97,8 +61,7 @@ class Trials(nn.Module):
     def prune(self, masks: Mapping[int, Mapping[str, Tensor]]) -> None:
         """Prune each trial by its masks, by parameter name (1, ...)."""
         rows = self.running()
-        for index, part in enumerate(self.slices):
-            assert isinstance(part, Slice)
+        for index, part in enumerate(self.parts):
             stacked = [torch.zeros_like(weights) for weights in part.weights]
             for trial, row in rows.items():
                 if self.place(row)[0] == index:
@@ -114,8 +77,7 @@ class Trials(nn.Module):
     def backward(self, images: Tensor, labels: Tensor, backward: Callable[[Tensor], None]) -> Tensor:
         """Add every trial's gradient of its mean loss over the batch to the weights' .grad; returns that loss (R,)."""
         losses = []
-        for part in self.slices:
-            assert isinstance(part, Slice)
+        for part in self.parts:
             losses.append(self._backward_slice(part, images, labels, backward))
             part.mask_gradients()
         return torch.cat(losses)
@@ -142,8 +104,7 @@ class Trials(nn.Module):
         wrong, finite = [], []
         for row in rows:
             index, inner = self.place(row)
-            part = self.slices[index]
-            assert isinstance(part, Slice)
+            part = self.parts[index]
             logits = self.logits([weights[inner : inner + 1] for weights in part.weights], images)[0]
             wrong.append(logits.argmax(1) != labels)
             finite.append(logits.isfinite().all())
@@ -153,8 +114,7 @@ class Trials(nn.Module):
     def finite(self) -> list[bool]:
         """For each row, whether loss and logits of every batch so far, and the weights now, are finite."""
         rows = []
-        for part in self.slices:
-            assert isinstance(part, Slice)
+        for part in self.parts:
             weights_finite = [weights.flatten(1).isfinite().all(1) for weights in part.weights]
             rows.append(torch.stack([part.finite, *weights_finite]).all(0))
         return [bool(finite) for finite in torch.cat(rows).tolist()]
@@ -178,35 +138,24 @@ class Trials(nn.Module):
         """Take the shape of a saved stack, whose values are loaded next."""
         self.rows = list(rows)
         del self.slices[len(rows) // self.trials_per_slice :]
-        for part in self.slices:
-            assert isinstance(part, Slice)
+        for part in self.parts:
             if pruned:
                 part.prune([torch.ones_like(weights) for weights in part.weights])
 
     def _clear(self, row: int, optimizer: SGD) -> None:
         index, inner = self.place(row)
-        part = self.slices[index]
-        assert isinstance(part, Slice)
+        part = self.parts[index]
         for tensor in part.rows():
             tensor[inner] = 0
         optimizer.stop_row((index, inner))
 
     def _move(self, source: int, target: int, optimizer: SGD) -> None:
         old, new = self.place(source), self.place(target)
-        parts = self.slices[old[0]], self.slices[new[0]]
-        assert isinstance(parts[0], Slice) and isinstance(parts[1], Slice)
-        for tensor_from, tensor_to in zip(parts[0].rows(), parts[1].rows(), strict=True):
+        tensors = zip(self.parts[old[0]].rows(), self.parts[new[0]].rows(), strict=True)
+        for tensor_from, tensor_to in tensors:
             tensor_to[new[1]] = tensor_from[old[1]]
         optimizer.move_row(old, new)
         self.rows[target], self.rows[source] = self.rows[source], None
-
-
-def _empty_rows(rows: int, parameter: Tensor) -> Tensor:
-    """Zeros (S, *shape); a convolution's in the memory order in which it runs: S, O, K, K, C."""
-    if parameter.ndim == 4:
-        parameter = parameter.detach().permute(0, 2, 3, 1)
-        return torch.zeros(rows, *parameter.shape, dtype=parameter.dtype).permute(0, 1, 4, 2, 3)
-    return torch.zeros(rows, *parameter.shape, dtype=parameter.dtype)
 
 
 def mean_losses(logits: Tensor, labels: Tensor) -> Tensor:

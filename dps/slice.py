@@ -1,0 +1,59 @@
+"""A slice of the stack: trials that are worked in one pass, always the same number of them.
+
+Shapes: S trials; an entry of the leading axis is a row.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from dps.models import initialise
+
+
+class Slice(nn.Module):
+    """S trials: their weights (S, ...), the masks of the weights that take part, and whether each has stayed finite."""
+
+    def __init__(self, model: nn.Module, seeds: Sequence[int], rows: int):
+        super().__init__()
+        stacked = [_empty_rows(rows, p) for p in model.parameters()]
+        for row, seed in enumerate(seeds):
+            initialise(model, seed)
+            for weights, p in zip(stacked, model.parameters(), strict=True):
+                weights[row] = p.detach()
+        self.weights = nn.ParameterList(nn.Parameter(weights) for weights in stacked)
+        self.masks = nn.ParameterList()
+        self.register_buffer("finite", torch.ones(rows, dtype=torch.bool))
+        self.finite: Tensor
+
+    @torch.no_grad()
+    def prune(self, masks: Sequence[Tensor]) -> None:
+        """Take out of the model, for good, every weight whose mask (S, ...) is 0; a mask holds 0 and 1 alone."""
+        for weights, mask in zip(self.weights, masks, strict=True):
+            if not ((mask == 0) | (mask == 1)).all():
+                raise AssertionError("a mask holds a value other than 0 and 1")
+            weights.mul_(mask.to(weights))
+        self.masks = nn.ParameterList(
+            nn.Parameter(mask.to(weights), requires_grad=False)
+            for weights, mask in zip(self.weights, masks, strict=True)
+        )
+
+    def mask_gradients(self) -> None:
+        """Zero the gradients of pruned weights, so that neither they nor their velocity ever move."""
+        for weights, mask in zip(self.weights, self.masks, strict=False):
+            assert weights.grad is not None
+            weights.grad.mul_(mask)
+
+    def rows(self) -> Iterator[Tensor]:
+        """Every tensor that has one entry for each of the S rows."""
+        yield from (weights.data for weights in self.weights)
+        yield from (mask.data for mask in self.masks)
+        yield self.finite
+
+
+def _empty_rows(rows: int, parameter: Tensor) -> Tensor:
+    """Zeros (S, *shape); a convolution's in the memory order in which it runs: S, O, K, K, C."""
+    if parameter.ndim == 4:
+        parameter = parameter.detach().permute(0, 2, 3, 1)
+        return torch.zeros(rows, *parameter.shape, dtype=parameter.dtype).permute(0, 1, 4, 2, 3)
+    return torch.zeros(rows, *parameter.shape, dtype=parameter.dtype)
