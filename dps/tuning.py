@@ -17,7 +17,7 @@ from dps import cache
 from dps.trials import Trials
 
 LARGEST_PASS = {"cpu": 512, "cuda": 65536}  # examples over all trials of a slice
-SECONDS_A_SHAPE = 0.15
+SECONDS_A_SHAPE = 0.2
 
 
 @dataclass(frozen=True)
@@ -53,17 +53,28 @@ def candidates(batch_size: int, trials: int, largest_pass: int) -> Iterator[Slic
 
 
 def _timed(build: Callable[[], nn.Module], images: Tensor, batch_size: int, trials: int) -> Iterator[tuple[float, Any]]:
-    """Seconds an example and trial take in each candidate shape, the idle rows of a short last slice counted in."""
+    """Seconds an example and trial take in each candidate shape, the idle rows of a short last slice counted in.
+
+    All shapes are timed in turn, round after round, so that what else the machine does falls on all alike.
+    """
+    passes = {}
     for shape in dict.fromkeys(candidates(batch_size, trials, LARGEST_PASS[images.device.type])):
-        rows = -(-trials // shape.trials_per_slice) * shape.trials_per_slice
         try:
-            seconds = _seconds_a_pass(build(), images, shape)
+            passes[shape] = _a_pass(build(), images, shape)
+            passes[shape]()
         except torch.OutOfMemoryError:
-            continue
+            passes.pop(shape, None)
+    best, start = dict.fromkeys(passes, float("inf")), time.perf_counter()
+    while time.perf_counter() - start < SECONDS_A_SHAPE * len(passes):
+        for shape, once in passes.items():
+            best[shape] = min(best[shape], once())
+    for shape, seconds in best.items():
+        rows = -(-trials // shape.trials_per_slice) * shape.trials_per_slice
         yield seconds / (shape.trials_per_slice * shape.examples_per_pass) * rows / trials, shape
 
 
-def _seconds_a_pass(model: nn.Module, images: Tensor, shape: SliceShape) -> float:
+def _a_pass(model: nn.Module, images: Tensor, shape: SliceShape) -> Callable[[], float]:
+    """Loss and gradients of one slice on one pass, a function that returns the seconds they took."""
     stack = Trials(model, range(shape.trials_per_slice), shape.trials_per_slice, shape.examples_per_pass).to(images)
     batch = images[torch.arange(shape.examples_per_pass, device=images.device) % len(images)]
     labels = torch.zeros(len(batch), dtype=torch.long, device=images.device)
@@ -76,9 +87,4 @@ def _seconds_a_pass(model: nn.Module, images: Tensor, shape: SliceShape) -> floa
             torch.cuda.synchronize()
         return time.perf_counter() - start
 
-    once()
-    best, spent = float("inf"), 0.0
-    while spent < SECONDS_A_SHAPE:
-        seconds = once()
-        best, spent = min(best, seconds), spent + seconds
-    return best
+    return once
