@@ -64,7 +64,8 @@ def _timed(build: Callable[[], nn.Module], images: Tensor, batch_size: int, tria
             passes[shape]()
         except torch.OutOfMemoryError:
             passes.pop(shape, None)
-    best, start = dict.fromkeys(passes, float("inf")), time.perf_counter()
+    start = time.perf_counter()
+    best = {shape: once() for shape, once in passes.items()}
     while time.perf_counter() - start < SECONDS_A_SHAPE * len(passes):
         for shape, once in passes.items():
             best[shape] = min(best[shape], once())

@@ -34,7 +34,7 @@ def test_the_measured_shape_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     def again(*_: object) -> None:
         raise AssertionError("measured again")
 
-    monkeypatch.setattr(tuning, "_seconds_a_pass", again)
+    monkeypatch.setattr(tuning, "_a_pass", again)
     assert slice_shape(SimpleCNN, images, batch_size=4, trials=3) == first
     with pytest.raises(AssertionError, match="measured again"):
         slice_shape(SimpleCNN, images, batch_size=8, trials=3)
