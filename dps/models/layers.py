@@ -9,42 +9,15 @@ Shapes: T trials, B batch, C and O channels, H and W pixels, F features.
     a layer's own weight       (O, C, K, K)        and of a stack             (T, O, C, K, K)
 """
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-FEW_EXAMPLES = 4  # up to here, on a CPU, the gradient by patches is faster than the library's
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     """Zeros (before, after) an axis of `size` pixels, as TensorFlow's 'same' padding has them: an odd one last."""
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2
-
-
-class _FewExamples(torch.autograd.Function):
-    """A grouped convolution, its weights' gradient as one batched matrix product over the images' patches."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stride: int, groups: int) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.stride, ctx.groups = stride, groups
-        return F.conv2d(x, weight, bias, stride, groups=groups)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (x, weight), grad = ctx.saved_tensors, grads[0]
-        geometry = ([len(weight)], [ctx.stride] * 2, [0, 0], [1, 1], False, [0, 0], ctx.groups)
-        grad_x, _, _ = torch.ops.aten.convolution_backward(grad, x, weight, *geometry, [True, False, False])
-        kernel = weight.shape[2]
-        images = x.unflatten(1, (ctx.groups, -1)).permute(1, 0, 3, 4, 2)  # (T, B, H, W, C)
-        patches = images.unfold(2, kernel, ctx.stride).unfold(3, kernel, ctx.stride).permute(0, 1, 2, 3, 5, 6, 4)
-        patches = patches.flatten(4).flatten(1, 3)  # (T, B * H' * W', K * K * C)
-        errors = grad.unflatten(1, (ctx.groups, -1)).permute(1, 0, 3, 4, 2).flatten(1, 3)  # (T, B * H' * W', O)
-        grad_weight = torch.bmm(errors.mT, patches).view(len(weight), kernel, kernel, -1).permute(0, 3, 1, 2)
-        return grad_x, grad_weight, errors.sum(1).flatten(), None, None
 
 
 class Conv2d(nn.Conv2d):
@@ -68,14 +41,6 @@ class Conv2d(nn.Conv2d):
             else:
                 x = F.pad(x, (left, right, top, bottom))
         x = x.to(memory_format=torch.channels_last)
-        if (
-            groups > 1
-            and len(x) <= FEW_EXAMPLES
-            and x.device.type == "cpu"
-            and padding == 0
-            and torch.is_grad_enabled()
-        ):
-            return _FewExamples.apply(x, weight, bias, self.stride[0], groups)
         return F.conv2d(x, weight, bias, self.stride, padding, groups=groups)
 
 
