@@ -13,7 +13,7 @@ from dps.task import StudyTask
 
 
 class StudyProgress(ProgressBar):
-    """Steps of the budget, the lowest error of the latest check, the trials that run, and the most time it can take.
+    """Steps of the budget, the lowest error of the latest check, the trials that run, the time and the most it can be.
 
     The sweeper says in DPS_STUDY which of its studies this is.
     """
@@ -33,22 +33,23 @@ class StudyProgress(ProgressBar):
         self._enabled = True
 
     def on_train_start(self, trainer: pl.Trainer, task: StudyTask) -> None:  # type: ignore[override]
-        """Draw the line."""
+        """Print the title, and draw the line below it, in 80 columns."""
         columns = (
-            TextColumn("{task.description}"),
-            BarColumn(20),
+            BarColumn(6),
             TextColumn("step {task.completed}/{task.total}"),
             TextColumn("{task.fields[state]}"),
             TimeElapsedColumn(),
-            TextColumn("at most"),
+            TextColumn("max"),
             TimeRemainingColumn(elapsed_when_finished=False),
         )
         console = Console(stderr=True)
         self._bar = Progress(
             *columns, console=console, transient=True, disable=not self._enabled or not console.is_terminal
         )
-        self._line = self._bar.add_task(self.title, total=trainer.max_steps, completed=trainer.global_step, state="")
+        self._line = self._bar.add_task("", total=trainer.max_steps, completed=trainer.global_step, state="")
         self._bar.start()
+        if not self._bar.disable:
+            console.print(self.title, highlight=False)
 
     def on_train_batch_end(self, trainer: pl.Trainer, task: StudyTask, *_: Any) -> None:  # type: ignore[override]
         """Move the line on; rich draws it a few times a second."""
@@ -57,7 +58,7 @@ class StudyProgress(ProgressBar):
     def _state(self, trainer: pl.Trainer, task: StudyTask) -> str:
         goals = [callback for callback in trainer.callbacks if isinstance(callback, Goal)]  # type: ignore[attr-defined]
         errors = [verdict.error for goal in goals for verdict in goal.verdicts.values()]
-        best = f"error {min(errors):.1%}, goal {goals[0].error:.1%}, " if errors else ""
+        best = f"error {min(errors):.1%} > goal {goals[0].error:.1%}, " if errors else ""
         return f"{best}{len(task.trials.running())} trials"
 
     def on_train_end(self, trainer: pl.Trainer, task: StudyTask) -> None:  # type: ignore[override]
