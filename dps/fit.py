@@ -20,6 +20,7 @@ from torch import Tensor
 
 from callbacks import Record, StudyCheckpoint, StudyProgress
 from dps import record, results, study, tracking
+from dps.memory import keep_freed_memory
 from dps.task import StudyTask
 from dps.tuning import SliceShape, slice_shape
 
@@ -37,6 +38,7 @@ def fit(cfg: DictConfig) -> None:
 def fit_here(cfg: DictConfig) -> pl.Trainer:
     """Train the missing trials in this process, as the rank it is; the trainer comes back with its callbacks."""
     quieten_lightning()
+    keep_freed_memory()
     if cfg.trainer.precision == "bf16-mixed":
         log.warning("trainer.precision=bf16-mixed is not the study's protocol, which is 32-true: K* may differ")
     folder, trials = Path(cfg.folder), study.trials_of(cfg)

@@ -29,8 +29,10 @@ def _measure(cfg: DictConfig) -> None:
 
     from dps.bench import cases, measure, report
     from dps.fit import quieten_lightning
+    from dps.memory import keep_freed_memory
 
     quieten_lightning()
+    keep_freed_memory()
     found, console = [], Console()
     data = cases.data_for(measure.with_values(cfg, {}))
     with console.status("measuring the machine") as status, tempfile.TemporaryDirectory() as folder:
