@@ -95,7 +95,7 @@ class GoalCheck:
             flags.append(block_flags[:, : len(block)])
             finite.append(block_finite)
         wrong = torch.cat(flags, 1)
-        self.difficulty[indices] += 0.1 * (wrong.to(self.difficulty).mean(0) - self.difficulty[indices])
+        self.difficulty[indices] += 0.2 * (wrong.to(self.difficulty).mean(0) - self.difficulty[indices])
         answer = torch.stack([wrong.sum(1), torch.stack(finite).all(0)]).tolist()
         return answer[0], [bool(flag) for flag in answer[1]]
 
