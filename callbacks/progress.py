@@ -55,6 +55,10 @@ class StudyProgress(ProgressBar):
         """Move the line on; rich draws it a few times a second."""
         self._bar.update(self._line, completed=trainer.global_step, state=self._state(trainer, task))
 
+    def say(self, state: str) -> None:
+        """Show what else is under way in place of the latest check, until the next step."""
+        self._bar.update(self._line, state=state)
+
     def _state(self, trainer: pl.Trainer, task: StudyTask) -> str:
         goals = [callback for callback in trainer.callbacks if isinstance(callback, Goal)]  # type: ignore[attr-defined]
         errors = [verdict.error for goal in goals for verdict in goal.verdicts.values()]

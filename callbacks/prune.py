@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import track
 
 from dps import cache
-from dps.pruning import Weights, emptied_layers, masks
+from dps.gradients import Weights
+from dps.pruning import emptied_layers, masks
 from dps.task import StudyTask
 
 log = logging.getLogger(__name__)

@@ -1,12 +1,16 @@
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
 
 import plain
 import pytest
 import torch
 import torch.nn.functional as F
+from command import dps, study
+from test_trials import Small
 from torch import Tensor, nn
 
-from dps import pruning
+from dps import datasets, pruning
 from dps.models import ResNet8, SimpleCNN, initialise
 
 Weights = dict[str, Tensor]
@@ -149,6 +153,174 @@ def test_random_prunes_every_layer_alike() -> None:
     for mask in pruning.masks(scores, 0.7).values():
         n = mask.numel()
         assert abs(mask.double().mean() - 0.3) < 5 * (0.3 * 0.7 / n) ** 0.5 + 1 / n
+
+
+# ---- GraSP
+
+
+def plain_grasp(weights: Weights, images: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """w * (H g) of the small network, from the whole Hessian of its loss, all parameters in one vector."""
+    flat = torch.cat([values.flatten() for values in weights.values()])
+    shapes = [values.shape[1:] for values in weights.values()]
+
+    def loss(vector: Tensor) -> Tensor:
+        parts = vector.split([shape.numel() for shape in shapes])
+        parameters = [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
+        return F.cross_entropy(plain.small(parameters, images) / temperature, labels)
+
+    return flat * (torch.autograd.functional.hessian(loss, flat) @ torch.func.grad(loss)(flat))
+
+
+def small_trial(biases: float) -> Weights:
+    _, weights = trial(Small, 6)
+    return {name: values + biases * (values.ndim == 2) for name, values in weights.items()}
+
+
+@pytest.mark.parametrize("temperature", [1.0, 200.0])
+@pytest.mark.parametrize("biases", [0.0, 0.05])
+def test_grasp_is_the_weight_times_hessian_times_gradient(temperature: float, biases: float) -> None:
+    weights, (images, labels) = small_trial(biases), examples((2, 6, 6), 30)
+    model = Small().double().to("meta")
+    scores = pruning.grasp(model, weights, images, labels, 6, temperature=temperature, examples_per_pass=8)
+    found = torch.cat([values.flatten() for values in scores.values()])
+    expected = plain_grasp(weights, images, labels, temperature)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12 * float(expected.abs().max()))
+    assert (found > 0).any() and (found < 0).any()
+    assert biases or not any(scores[name].any() for name in scores if name.endswith("bias"))
+
+
+def test_grasp_keeps_what_the_flow_of_gradients_needs() -> None:
+    weights, (images, labels) = small_trial(0), examples((2, 6, 6), 30)
+
+    def flow(changed: Weights) -> float:
+        leaves = [values[0].clone().requires_grad_() for values in changed.values()]
+        F.cross_entropy(plain.small(leaves, images), labels).backward()
+        return sum(float(leaf.grad.square().sum()) for leaf in leaves if leaf.grad is not None)
+
+    scores = pruning.grasp(Small().double().to("meta"), weights, images, labels, 6)["hidden.weight"][0]
+    for index in (scores.argmax(), scores.argmin()):
+        shrunk = {name: values.clone() for name, values in weights.items()}
+        shrunk["hidden.weight"].view(-1)[index] *= 1 - 1e-5
+        loss_of_flow = (flow(weights) - flow(shrunk)) / 1e-5
+        assert loss_of_flow == pytest.approx(2 * float(scores.view(-1)[index]), rel=1e-2)
+    kept = pruning.masks({"w": scores[None]}, 0.5)["w"][0]
+    assert kept.view(-1)[scores.argmax()] and not kept.view(-1)[scores.argmin()]
+
+
+def test_the_papers_temperature_ranks_otherwise() -> None:
+    weights, data = small_trial(0), examples((2, 6, 6), 30)
+    model = Small().double().to("meta")
+    kept = [
+        pruning.masks(pruning.grasp(model, weights, *data, 6, temperature=temperature), 0.9)
+        for temperature in (1.0, 200.0)
+    ]
+    assert any((kept[0][name] != kept[1][name]).any() for name in kept[0])
+
+
+def test_grasp_is_cached_for_each_temperature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digits = datasets.digits()
+    few = replace(digits, train=digits.train[:100], train_labels=digits.train_labels[:100])
+    monkeypatch.setattr(datasets, "digits", lambda: few)
+    cache = tmp_path / "cache"
+    typed = [
+        "data.train_examples=null",
+        "pruning=grasp",
+        "max_steps=1",
+        "batch_size=8",
+        "goal.interval_steps=1",
+        "sparsity=0.5",
+    ]
+    for name, more in (("a", []), ("b", ["sparsity=0.9"]), ("c", ["pruning.criterion.temperature=200"])):
+        (tmp_path / name).mkdir()
+        assert dps(tmp_path / name, *typed, *more, cache=str(cache)).code == 0
+    assert len(list((cache / "scores").iterdir())) == 2
+
+
+# ---- SynFlow
+
+
+def plain_synflow(weights: Weights, sparsity: float, rounds: int) -> tuple[Tensor, Tensor]:
+    """Algorithm 1 on torch's own layers: the scores of the last round, and the mask of what survives it, as vectors."""
+    layers = [nn.Conv2d(1, 32, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 5), nn.ReLU(), nn.MaxPool2d(2)]
+    model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(1024, 10)).double()
+    for parameter, values in zip(model.parameters(), weights.values(), strict=True):
+        parameter.data = values[0].abs()
+    alive = torch.ones(sum(parameter.numel() for parameter in model.parameters()), dtype=torch.bool)
+    scores = torch.zeros(0)
+    for k in range(1, rounds + 1):
+        model.zero_grad()
+        model(torch.ones(1, 1, 28, 28, dtype=torch.float64)).sum().backward()
+        flows = [(parameter * parameter.grad).detach().flatten() for parameter in model.parameters()]
+        scores = torch.cat(flows)
+        number = round(len(alive) * (1 - sparsity) ** (k / rounds))
+        threshold = scores[alive].sort(descending=True).values[number - 1]
+        alive &= scores >= threshold
+        first = 0
+        for parameter in model.parameters():
+            parameter.data *= alive[first : first + parameter.numel()].view(parameter.shape)
+            first += parameter.numel()
+    return scores, alive
+
+
+@pytest.mark.parametrize(("sparsity", "rounds"), [(0.9, 1), (0.9, 7), (0.7, 20), (0.995, 20)])
+def test_synflow_is_the_papers_algorithm(sparsity: float, rounds: int) -> None:
+    model, weights = trial(SimpleCNN, 3)
+    found = pruning.synflow(model, weights, *examples((1, 28, 28), 2), 3, sparsity=sparsity, rounds=rounds)
+    scores, alive = plain_synflow(weights, sparsity, rounds)
+    flat = torch.cat([values.flatten() for values in found.values()])
+    torch.testing.assert_close(flat[flat >= 0], scores[flat >= 0], rtol=1e-9, atol=0)
+    kept = torch.cat([mask.flatten() for mask in pruning.masks(found, sparsity).values()])
+    assert torch.equal(kept, alive)
+    assert int(kept.sum()) == round(62_346 * (1 - sparsity))
+
+
+def test_synflow_flows_through_every_layer_alike() -> None:
+    model, weights = trial(SimpleCNN, 3)
+    scores = pruning.synflow(model, weights, *examples((1, 28, 28), 2), 3, sparsity=0.9, rounds=1)
+    flows = {name: float(values.sum()) for name, values in scores.items()}
+    assert flows["conv1.weight"] > 0
+    assert flows["conv2.weight"] == pytest.approx(flows["conv1.weight"], rel=1e-12)
+    assert flows["dense.weight"] == pytest.approx(flows["conv1.weight"], rel=1e-12)
+    assert not any(flows[name] for name in flows if name.endswith("bias"))
+
+
+def test_synflow_empties_no_layer() -> None:
+    model, weights = trial(SimpleCNN, 3)
+    data = examples((1, 28, 28), 2)
+    scores = pruning.synflow(model, weights, *data, 3, sparsity=0.9995)
+    assert pruning.emptied_layers(pruning.masks(scores, 0.9995)) == []
+    assert pruning.emptied_layers(pruning.masks(pruning.magnitude(model, weights, *data, 3), 0.9995)) != []
+
+
+def test_synflow_sees_no_data_and_leaves_the_weights_alone() -> None:
+    model, weights = trial(SimpleCNN, 3)
+    before = {name: values.clone() for name, values in weights.items()}
+    images, labels = examples((1, 28, 28), 4)
+    one = pruning.synflow(model, weights, images, labels, 3, sparsity=0.9, rounds=3)
+    other = pruning.synflow(model, weights, -7 * images[:1], labels[:1], 4, sparsity=0.9, rounds=3)
+    for name in weights:
+        assert torch.equal(one[name], other[name])
+        assert torch.equal(weights[name], before[name]) and not weights[name].requires_grad
+
+
+def test_synflow_prunes_to_the_studys_sparsity(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    typed = ["pruning=synflow", "max_steps=1", "batch_size=8", "sparsity=0.99", "pruning.criterion.rounds=5"]
+    assert dps(tmp_path, *typed, "goal.error=0", cache=str(cache)).code == 0
+    assert not (cache / "scores").exists()
+    config = (study(tmp_path, 8, "0.99") / ".hydra" / "config.yaml").read_text()
+    assert config.count("sparsity: 0.99") == 3
+
+
+@pytest.mark.parametrize(
+    ("criterion", "option"), [("grasp", "temperature=0"), ("grasp", "temperature=-1"), ("synflow", "rounds=0")]
+)
+def test_options_of_a_criterion_are_checked(tmp_path: Path, criterion: str, option: str) -> None:
+    done = dps(tmp_path, f"pruning={criterion}", f"pruning.criterion.{option}", "sparsity=0.5", "batch_size=8")
+    assert done.code == 1
+    assert (
+        done.stderr.startswith(f"dps: pruning.criterion.{option} must be a positive ") and done.stderr.count("\n") == 1
+    )
 
 
 # ---- masks

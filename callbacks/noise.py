@@ -1,0 +1,43 @@
+"""Measures the noise of every trial's gradient."""
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning import Callback
+
+from callbacks.measure import check_interval, measure
+from dps.gradients import Progress, Weights
+from dps.measurements import NOISE
+from dps.noise import gradient_noise
+from dps.task import StudyTask
+
+
+class Noise(Callback):
+    """Measures the gradient's noise before the first step and every `interval_steps` steps; null: only before.
+
+    Each trial costs the gradient of every training example alone.
+    """
+
+    def __init__(self, interval_steps: int | None, folder: str):
+        check_interval("callbacks.noise.interval_steps", interval_steps, ", or null for step 0 alone")
+        self.interval_steps, self.folder = interval_steps, Path(folder)
+
+    def on_train_batch_start(self, trainer: pl.Trainer, task: StudyTask, *_: Any) -> None:  # type: ignore[override]
+        """Measure before the first step."""
+        if trainer.global_step == 0:
+            self._measure(trainer, task)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, task: StudyTask, *_: Any) -> None:  # type: ignore[override]
+        """Measure where it is due."""
+        if self.interval_steps is not None and trainer.global_step % self.interval_steps == 0:
+            self._measure(trainer, task)
+
+    def _measure(self, trainer: pl.Trainer, task: StudyTask) -> None:
+        model, images, labels = task.trials.model, task.data.train_images, task.data.train_labels
+
+        def values(trial: int, weights: Weights, masks: Weights, progress: Progress) -> dict[str, float]:
+            found = gradient_noise(model, weights, images, labels, masks, progress)
+            return vars(found) | {"noise_scale": found.noise_scale}
+
+        measure(trainer, task, self.folder, NOISE, trainer.global_step, values)

@@ -1,0 +1,320 @@
+"""Measuring callbacks: what they write, against plain PyTorch, and that the training does not feel them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import plain
+import pytest
+import torch
+import torch.nn.functional as F
+from command import dps, process, rows, study
+from torch import Tensor
+
+from callbacks import progress
+from dps import datasets, fit, measurements
+from dps.data import StudyData
+from dps.measurements import CURVES, NOISE, SMOOTHNESS, Table
+from dps.task import StudyTask
+
+SMALL = ["data.train_examples=null", "batch_size=8", "goal.interval_steps=4", "max_steps=12", "race=false"]
+STACK = ["stack.trials_per_slice=2", "stack.examples_per_pass=8"]
+# of these, trial 0 diverges, 1 reaches the goal before the budget is spent, 3 learns too slowly
+MIXED = ["trial=[0,1,3]", "optimizer.lr=[1e9,0.05,1e-3]", "goal.error=0.4"]
+INTERVALS = [f"callbacks.{name}.interval_steps={n}" for name, n in (("smoothness", 4), ("noise", 6), ("curves", 4))]
+TYPED = [*SMALL, *STACK, *MIXED]
+BEFORE = "callbacks=[smoothness,noise,curves,goal]"
+AFTER = "callbacks=[goal,smoothness,noise,curves]"
+TABLES = (SMOOTHNESS, NOISE, CURVES)
+Weights = dict[int, list[Tensor]]
+
+
+@pytest.fixture(autouse=True)
+def few_digits(monkeypatch: pytest.MonkeyPatch) -> datasets.Images:
+    """60 images of digits for training and validation, in place of 1,500."""
+    every = datasets.digits()
+    few = replace(every, train=every.train[:60], train_labels=every.train_labels[:60])
+    monkeypatch.setattr(datasets, "digits", lambda: few)
+    return few
+
+
+@pytest.fixture
+def history(monkeypatch: pytest.MonkeyPatch) -> list[Weights]:
+    """Every running trial's weights before each step, and after the last."""
+    steps: list[Weights] = []
+    training_step, finish = StudyTask.training_step, StudyTask.finish
+
+    def weights(task: StudyTask) -> Weights:
+        stack = task.trials.weights_by_trial()
+        return {trial: [w[0].clone() for w in values.values()] for trial, values in stack.items()}
+
+    def noted_step(task: StudyTask, *arguments: Any) -> None:
+        steps.append(weights(task))
+        training_step(task, *arguments)
+
+    def noted_finish(task: StudyTask, outcomes: Any) -> None:
+        if task.trainer.global_step == task.trainer.max_steps:
+            steps.append(weights(task))
+        finish(task, outcomes)
+
+    monkeypatch.setattr(StudyTask, "training_step", noted_step)
+    monkeypatch.setattr(StudyTask, "finish", noted_finish)
+    return steps
+
+
+def place(folder: Path, name: str) -> Path:
+    (folder / name).mkdir()
+    return folder / name
+
+
+def run(folder: Path, *arguments: str, sparsity: str = "0") -> Path:
+    done = dps(folder, *arguments, f"sparsity={sparsity}")
+    assert done.code == 0, done.stderr
+    return study(folder, 8, sparsity)
+
+
+def steps_of(folder: Path, table: Table) -> dict[int, list[int]]:
+    frame = measurements.read(folder, table)
+    return {trial: group["step"].tolist() for trial, group in frame.groupby("trial")}
+
+
+# ---- what is written
+
+
+def test_nothing_is_measured_unless_asked_for(tmp_path: Path) -> None:
+    folder = run(tmp_path, *TYPED)
+    assert not [table.name for table in TABLES if table.path(folder).exists()]
+
+
+@pytest.mark.parametrize("order", [BEFORE, AFTER])
+def test_steps_at_which_each_trial_is_measured(tmp_path: Path, order: str) -> None:
+    folder = run(tmp_path, *TYPED, order, *INTERVALS, "callbacks.smoothness.interval_steps=3")
+    ends = dict(rows(folder)["steps_run"])
+    assert ends[0] == 4 and 4 < ends[1] < 12 and ends[3] == 12
+    last = 0 if order == BEFORE else 1  # the trials that end at a step have left before it is measured
+    for trial, end in ends.items():
+        assert steps_of(folder, CURVES)[trial] == list(range(0, end + 1 - last, 4))
+        assert steps_of(folder, NOISE)[trial] == list(range(0, end + 1 - last, 6))
+        assert steps_of(folder, SMOOTHNESS)[trial] == [step for step in range(0, 12, 3) if step + last < end]
+
+
+def test_noise_before_the_first_step_alone(tmp_path: Path) -> None:
+    folder = run(tmp_path, *TYPED, "callbacks=[goal,noise]", "callbacks.noise.interval_steps=null")
+    assert steps_of(folder, NOISE) == {0: [0], 1: [0], 3: [0]}
+    assert not SMOOTHNESS.path(folder).exists() and not CURVES.path(folder).exists()
+
+
+def a_gradient(weights: list[Tensor], images: Tensor, labels: Tensor, alive: list[Tensor]) -> Tensor:
+    leaves = [values.clone().requires_grad_() for values in weights]
+    F.cross_entropy(plain.simple_cnn(leaves, images), labels).backward()
+    parts = [(leaf.grad * mask).flatten() for leaf, mask in zip(leaves, alive, strict=True) if leaf.grad is not None]
+    return torch.cat(parts)
+
+
+def plain_row(table: Table, data: StudyData, now: list[Tensor], after: list[Tensor] | None, alive: list[Tensor]) -> Any:
+    """A row of the table for one trial, by the book."""
+    images, labels = data.train_images, data.train_labels
+    if table == CURVES:
+        found = []
+        for x, y in ((images, labels), (data.validation_images, data.validation_labels)):
+            logits = plain.simple_cnn(now, x)
+            found += [float(F.cross_entropy(logits, y)), float((logits.argmax(1) != y).double().mean())]
+        return found
+    if table == NOISE:
+        each = torch.stack([a_gradient(now, images[n, None], labels[n, None], alive) for n in range(len(labels))])
+        squared_norm = float(each.mean(0).square().sum())
+        variance = float(each.square().sum(1).mean()) - squared_norm
+        return [variance, squared_norm, variance / squared_norm]
+    assert after is not None
+    steps = [[one + gamma / 10 * (two - one) for one, two in zip(now, after, strict=True)] for gamma in range(11)]
+    gradients = [a_gradient(weights, images, labels, alive) for weights in steps]
+    length = torch.cat([(two - one).flatten() for one, two in zip(now, after, strict=True)]).norm()
+    return [max(float((gradients[g] - gradients[0]).norm() / (g / 10 * length)) for g in range(1, 11))]
+
+
+@pytest.mark.parametrize("sparsity", [pytest.param("0", marks=pytest.mark.slow), "0.9"])
+def test_every_value_is_that_of_plain_pytorch(
+    tmp_path: Path, history: list[Weights], few_digits: datasets.Images, sparsity: str
+) -> None:
+    typed = [*TYPED, AFTER, *INTERVALS, "trainer.precision=64-true", "optimizer.lr=[0.02,0.05,1e-3]"]
+    folder = run(tmp_path, *typed, "callbacks.smoothness.interval_steps=8", sparsity=sparsity)
+    ends = dict(rows(folder)["steps_run"])
+    assert min(ends.values()) < 12  # one has left, and another has taken its row
+    data = StudyData(lambda: few_digits, batch_size=8, seed=0)
+    data._place(few_digits, torch.device("cpu"), torch.float64)
+    alive = {
+        trial: [values != 0 if values.ndim > 1 or sparsity != "0" else values == 0 for values in weights]
+        for trial, weights in history[0].items()  # of 90% sparse trials, no bias survives
+    }
+    compared = 0
+    for table in TABLES:
+        for row in measurements.read(folder, table).itertuples(index=False):
+            trial, step, *values = row
+            after = history[step + 1].get(trial) if step + 1 < len(history) else None
+            expected = plain_row(table, data, history[step][trial], after, alive[trial])
+            assert values == pytest.approx(expected, rel=1e-7), (table.name, trial, step)
+            compared += 1
+    assert compared >= 17 and steps_of(folder, SMOOTHNESS)[3] == [0, 8]
+
+
+def test_a_trial_that_diverges_leaves_empty_cells(tmp_path: Path) -> None:
+    folder = run(tmp_path, *TYPED, BEFORE, "callbacks.smoothness.interval_steps=3", *INTERVALS[2:])
+    smoothness = measurements.read(folder, SMOOTHNESS).set_index(["trial", "step"])["smoothness"]
+    curves = measurements.read(folder, CURVES).set_index(["trial", "step"])
+    assert pd.isna(smoothness[0, 3]) and smoothness[3].notna().all() and (smoothness[3] > 0).all()
+    assert pd.isna(curves.loc[(0, 4), "train_loss"]) and curves.loc[3].notna().all(axis=None)
+
+
+def test_every_logger_gets_the_values(tmp_path: Path) -> None:
+    folder = run(tmp_path, *TYPED, AFTER, *INTERVALS)
+    (path,) = folder.glob("csv/**/metrics.csv")
+    logged = pd.read_csv(path)
+    names = {"smoothness/trial=3": (SMOOTHNESS, "smoothness"), "noise/noise_scale/trial=3": (NOISE, "noise_scale")}
+    names["curves/train_loss/trial=3"] = (CURVES, "train_loss")
+    for name, (table, column) in names.items():
+        there = logged[["step", name]].dropna()
+        frame = measurements.read(folder, table).query("trial == 3")
+        assert there["step"].tolist() == frame["step"].tolist()
+        assert there[name].tolist() == pytest.approx(frame[column].tolist(), rel=1e-12)
+
+
+# ---- what they leave alone
+
+
+@pytest.mark.parametrize(("order", "sparsity"), [(BEFORE, "0"), (AFTER, "0.9")])
+def test_the_training_does_not_feel_them(tmp_path: Path, history: list[Weights], order: str, sparsity: str) -> None:
+    without = rows(run(place(tmp_path, "without"), *TYPED, sparsity=sparsity))
+    expected, history[:] = list(history), []
+    measured = rows(run(place(tmp_path, "measured"), *TYPED, order, *INTERVALS, sparsity=sparsity))
+    pd.testing.assert_frame_equal(measured, without)
+    assert len(history) == len(expected)
+    for now, then in zip(history, expected, strict=True):
+        assert now.keys() == then.keys()
+        for trial, weights in now.items():
+            for one, other in zip(weights, then[trial], strict=True):
+                assert torch.equal(one.view(torch.int32), other.view(torch.int32))  # NaN included
+
+
+def test_a_trial_alone_measures_the_same(tmp_path: Path) -> None:
+    together = run(place(tmp_path, "together"), *TYPED, BEFORE, *INTERVALS)
+    typed = [*SMALL, *STACK, "goal.error=0.4", "trial=3", "optimizer.lr=1e-3"]
+    alone = run(place(tmp_path, "alone"), *typed, BEFORE, *INTERVALS)
+    for table in TABLES:
+        frame = measurements.read(together, table).query("trial == 3").reset_index(drop=True)
+        pd.testing.assert_frame_equal(measurements.read(alone, table), frame)
+
+
+# Types the command with checkpoints after every second, and a SIGKILL to itself in the middle of a measurement.
+KILLED = """
+import datetime, os, signal, sys
+from dataclasses import replace
+from dps import datasets, fit, main
+from callbacks import curves
+
+fit.timedelta = lambda **_: datetime.timedelta(0)
+every = datasets.digits()
+few = replace(every, train=every.train[:60], train_labels=every.train_labels[:60])
+datasets.digits = lambda: few
+loss_and_error, calls = curves.loss_and_error, []
+
+def fatal(*arguments):
+    calls.append(arguments)
+    if len(calls) == 9:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return loss_and_error(*arguments)
+
+curves.loss_and_error = fatal
+main.main()
+"""
+
+
+def test_a_killed_study_ends_with_the_measurements_it_would_have_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run(place(tmp_path, "whole"), *TYPED, AFTER, *INTERVALS)
+    killed = place(tmp_path, "killed")
+    monkeypatch.setattr(fit, "timedelta", lambda **_: timedelta(0))
+    command = [sys.executable, "-c", KILLED, *TYPED, AFTER, *INTERVALS]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=killed, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == -9, done.stderr
+    assert steps_of(study(killed, 8), CURVES)[3][-1] < 12
+    folder = run(killed, *TYPED, AFTER, *INTERVALS)
+    for table in TABLES:
+        assert table.path(folder).read_text() == table.path(whole).read_text(), table.name
+
+
+def test_jobs_of_one_study_write_to_the_same_files(tmp_path: Path) -> None:
+    typed = ["-m", *SMALL, *STACK, BEFORE, *INTERVALS, "goal.error=0", "sparsity=0"]
+    assert dps(tmp_path, *typed, "hydra.sweeper.trials=3", "hydra.sweeper.trials_per_job=1").code == 0
+    for table, steps in ((SMOOTHNESS, [0, 4, 8]), (NOISE, [0, 6, 12]), (CURVES, [0, 4, 8, 12])):
+        assert steps_of(study(tmp_path, 8), table) == dict.fromkeys(range(3), steps)
+
+
+def test_another_precision_and_no_logger(tmp_path: Path) -> None:
+    folder = run(tmp_path, *TYPED, AFTER, *INTERVALS, "trainer.precision=bf16-mixed", "logger=null")
+    assert steps_of(folder, CURVES)[3] == [0, 4, 8]
+    assert measurements.read(folder, SMOOTHNESS).query("trial == 3")["smoothness"].between(0, 1e4).all()
+
+
+# ---- what users get wrong, and see
+
+
+@pytest.mark.parametrize("value", ["0", "-5", "2.5", "null", "true", "often"])
+@pytest.mark.parametrize("name", ["smoothness", "noise", "curves"])
+def test_intervals_are_checked(tmp_path: Path, name: str, value: str) -> None:
+    if (name, value) == ("noise", "null"):
+        return
+    done = dps(tmp_path, *TYPED, f"callbacks=[goal,{name}]", f"callbacks.{name}.interval_steps={value}")
+    assert done.code == 1 and done.stderr.count("\n") == 1
+    shown = {"true": "True"}.get(value, value)
+    assert done.stderr.startswith(f"dps: callbacks.{name}.interval_steps={shown} must be a positive integer")
+
+
+def test_the_line_says_what_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    update: Callable[..., None] = progress.Progress.update
+
+    def spy(bar: Any, line: Any, **fields: Any) -> None:
+        said.append(fields["state"])
+        update(bar, line, **fields)
+
+    monkeypatch.setattr(progress.Progress, "update", spy)
+    run(tmp_path, *TYPED, AFTER, *INTERVALS)
+    assert {"smoothness 1/3: 1/10", "smoothness 3/3: 10/10", "noise 2/3: 4/4", "curves 1/3: 1/1"} <= set(said)
+    assert "smoothness 1/1: 10/10" in said  # the last trial, which another's end has left alone
+    assert max(map(len, said)) < 40
+
+
+# Run at the start of every process by Python itself.
+FEW_DIGITS = """
+from dataclasses import replace
+from dps import datasets
+
+every = datasets.digits()
+few = replace(every, train=every.train[:60], train_labels=every.train_labels[:60])
+datasets.digits = lambda: few
+"""
+
+
+@pytest.mark.slow
+def test_two_ranks_write_one_file(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(FEW_DIGITS)
+    typed = ["callbacks=[goal,smoothness,curves]", *SMALL, *STACK, "trial=[0,1]", "goal.error=0", "max_steps=8"]
+    typed += ["callbacks.smoothness.interval_steps=4", "callbacks.curves.interval_steps=4", "sparsity=0.5"]
+    typed += ["trainer.precision=64-true"]
+    found = []
+    for name, ranks in (("one", []), ("two", ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"])):
+        env = {"PYTHONPATH": str(tmp_path)}
+        done = process(place(tmp_path, name), *typed, *ranks, env=env, seconds=300)
+        assert done.code == 0, done.stderr
+        found.append([measurements.read(study(tmp_path / name, 8, "0.5"), table) for table in (SMOOTHNESS, CURVES)])
+    for one, two in zip(*found, strict=True):
+        assert len(one) == 4 and not one.isna().any(axis=None)
+        pd.testing.assert_frame_equal(one, two, rtol=1e-9)
