@@ -1,0 +1,58 @@
+"""The figures of the reference study, by its own numbers, of whatever results there are."""
+
+from collections.abc import Collection, Iterator, Sequence
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from dps.report.figures import courses, learning_rate, metaparameters, optimizers, paper, ratio, scaling, style
+from dps.report.figures.style import Drawing
+from dps.report.figures.subject import families, subjects
+from dps.report.studies import Results
+
+NUMBERS = tuple(str(number) for number in range(1, 19))
+
+
+def draw(results: Results, numbers: Sequence[str]) -> Iterator[tuple[str, str, Figure]]:
+    """The file's stem, caption and figure of each figure asked for that there are data for, in the paper's order.
+
+    Studies still running are left out. ValueError names a figure that is not one of NUMBERS. The look is set in
+    matplotlib's parameters of the process, since fonts are embedded when a figure is saved.
+    """
+    if unknown := [number for number in numbers if number not in NUMBERS]:
+        raise ValueError(f"figure {unknown[0]!r} is not known; the figures are {', '.join(NUMBERS)}")
+    matplotlib.rcParams.update(style.PARAMETERS)
+    return _named(sorted(_drawings(results, numbers), key=lambda drawing: int(drawing[0])), numbers)
+
+
+def _drawings(results: Results, asked: Collection[str]) -> Iterator[tuple[str, Iterator[Drawing]]]:
+    """The number and the drawings, not yet made, of all that could be shown.
+
+    Figures 7 to 11 show all optimizers: with one alone they would repeat Figure 1, and are left out where that is
+    asked for. Trials that the paper shows in one of the Figures 13 to 18 are Figure 3 where that is not asked for.
+    """
+    workloads = subjects(results.studies[results.studies["state"] == "finished"])
+    frames = (results.studies, results.smoothness, results.curves)
+    looks = style.sparsity_looks(float(sparsity) for frame in frames for sparsity in frame["sparsity"])
+    for workload in workloads:
+        own = paper.trials_number(workload.key)
+        yield "1", scaling.draw_one(workload, results.theory, looks)
+        yield own if own in asked else "3", metaparameters.draw(workload, results.trials)
+        yield "4", learning_rate.draw(workload, results.trials)
+    for family in families(workloads):
+        number = paper.scaling_number(family.key)
+        yield "2", optimizers.draw(family)
+        if number and (len(family.subjects) > 1 or "1" not in asked):
+            yield number, scaling.draw_all(family, results.theory, looks)
+    yield from (("5", courses.draw_smoothness(subject, looks)) for subject in subjects(results.smoothness))
+    yield from (("6", courses.draw_logs(subject, looks)) for subject in subjects(results.curves))
+    yield "12", ratio.draw(workloads, looks)
+
+
+def _named(drawings: Sequence[tuple[str, Iterator[Drawing]]], asked: Collection[str]) -> Iterator[Drawing]:
+    for number, of_number in drawings:
+        if number in asked:
+            for name, caption, figure in of_number:
+                figure.draw_without_rendering()  # settles the layout once, not again for each file it is saved to
+                figure.set_layout_engine("none")
+                yield f"figure_{number}_{name}", f"Figure {number}. {caption}", figure

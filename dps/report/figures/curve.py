@@ -1,0 +1,50 @@
+"""K* against batch size as one line of a figure."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from dps.report.figures import style
+from dps.report.figures.style import Look
+
+BARS = "Bars: 95% bootstrap intervals over the trials; an end that the race leaves unknown is not drawn."
+
+
+def reached(studies: pd.DataFrame) -> pd.DataFrame:
+    """The studies in which a trial reached the goal, by batch size."""
+    return studies[studies["steps_to_result"].notna()].sort_values("batch_size")
+
+
+def by_place(studies: pd.DataFrame) -> pd.DataFrame:
+    """K* of studies that reached the goal, a row for each batch size and a column for each sparsity; NaN elsewhere."""
+    steps = studies.astype({"steps_to_result": "float64"})
+    return steps.pivot(index="batch_size", columns="sparsity", values="steps_to_result")
+
+
+def plot(axes: Axes, studies: pd.DataFrame, label: str, look: Look) -> None:
+    """Draws K* of studies that reached the goal, all of one sparsity, and what is known of its interval."""
+    x, y = (studies[name].to_numpy(float) for name in ("batch_size", "steps_to_result"))
+    low, high = (studies[name].to_numpy(float, na_value=np.nan) for name in ("steps_low", "steps_high"))
+    lengths = np.nan_to_num(np.maximum([y - low, high - y], 0))
+    axes.errorbar(x, y, lengths, fmt="none", ecolor=look["color"], elinewidth=0.7, label="_interval")
+    axes.plot(x, y, label=label, **look)
+
+
+def heights(studies: pd.DataFrame) -> list[Any]:
+    """All that an axis of K* must hold: K* and the upper ends known."""
+    return [*studies["steps_to_result"], *studies["steps_high"].dropna()]
+
+
+def left_out(studies: pd.DataFrame) -> str:
+    """A sentence on the studies without K*, which no curve shows; "" where there are none."""
+    missing = studies[studies["steps_to_result"].isna()].sort_values(["sparsity", "batch_size"])
+    if missing.empty:
+        return ""
+    places = [
+        f"batch size {batch_size}, {style.sparsity_name(sparsity)}"
+        for batch_size, sparsity in zip(missing["batch_size"], missing["sparsity"], strict=True)
+    ]
+    named = "; ".join(places[:3]) + (f"; and {len(places) - 3} more" if len(places) > 3 else "")
+    return f"No trial reached the goal in {len(places)} of {len(studies)} studies ({named})."

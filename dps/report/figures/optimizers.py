@@ -1,0 +1,40 @@
+"""Figure 2: steps-to-result against batch size of several optimizers, a panel for each sparsity."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from dps.report.figures import curve, style
+from dps.report.figures.style import Drawing
+from dps.report.figures.subject import Family, named
+
+
+def draw(family: Family) -> Iterator[Drawing]:
+    """Nothing where fewer than two optimizers reached the goal."""
+    curves = {label: curve.reached(subject.rows) for label, subject in family.subjects.items()}
+    curves = {label: studies for label, studies in curves.items() if not studies.empty}
+    if len(curves) < 2:
+        return
+    everything = pd.concat(curves.values())
+    sparsities = sorted(set(everything["sparsity"]))
+    columns = min(len(sparsities), 4)
+    figure, grid = style.panels(family.heading, -(-len(sparsities) // columns), columns, height=1.7)
+    looks = style.kind_looks(curves)
+    for axes in list(grid.flat)[len(sparsities) :]:
+        axes.set_visible(False)
+    for sparsity, axes in zip(sparsities, grid.flat, strict=False):
+        for label, studies in curves.items():
+            of_sparsity = studies[studies["sparsity"] == sparsity]
+            if not of_sparsity.empty:
+                curve.plot(axes, of_sparsity, label, looks[label])
+        axes.set_title(style.sparsity_name(sparsity))
+        axes.set_xlabel("batch size (examples)")
+        style.powers_of_two(axes, "x", everything["batch_size"])
+        style.powers_of_two(axes, "y", curve.heights(everything))
+    for axes in grid[:, 0]:
+        axes.set_ylabel("steps-to-result K*")
+    style.set_legend(figure)
+    rows = pd.concat([subject.rows for subject in family.subjects.values()])
+    pruning = named(family.key["pruning"])
+    parts = [f"{family.heading}, {pruning} pruning. K* of each optimizer.", curve.BARS, curve.left_out(rows)]
+    yield family.name, " ".join(part for part in parts if part), figure

@@ -1,0 +1,120 @@
+"""Figures 1 and 7 to 11: steps-to-result against batch size, at each sparsity, together and normalised."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from dps.report.figures import curve, style
+from dps.report.figures.style import Drawing, Look
+from dps.report.figures.subject import Family, Subject, named
+
+Looks = Mapping[float, Look]
+_WHAT = (
+    "Steps-to-result K* against batch size. Dashed: linear scaling from the smallest batch, where twice the batch "
+    "takes half the steps; dotted: the fit c1/B + c2. Normalised: K* divided by its value at the smallest batch size "
+    "that all sparsities have. "
+)
+
+
+def draw_one(subject: Subject, theory: pd.DataFrame, looks: Looks) -> Iterator[Drawing]:
+    """A panel for each sparsity, one of all together and one normalised; nothing where no study reached the goal."""
+    studies = curve.reached(subject.rows)
+    if studies.empty:
+        return
+    sparsities = sorted(set(studies["sparsity"]))
+    count = len(sparsities) + (1 if len(sparsities) == 1 else 2)
+    columns = min(count, 4 if count <= 4 else 3)
+    figure, grid = style.panels(subject.heading, -(-count // columns), columns)
+    panels = list(grid.flat)
+    for axes in panels[count:]:
+        axes.set_visible(False)
+    single = dict(zip(sparsities, panels, strict=False))
+    _draw(subject, theory, looks, single, panels[len(single) : count - 1], panels[count - 1])
+    for axes in grid[:, 0]:
+        axes.set_ylabel("steps-to-result K*")
+    style.set_legend(figure, map(style.sparsity_name, sparsities))
+    yield subject.name, _caption(subject.heading, subject.rows, subject.key["pruning"]), figure
+
+
+def draw_all(family: Family, theory: pd.DataFrame, looks: Looks) -> Iterator[Drawing]:
+    """A row of panels for each optimizer: the least sparse network, the sparsest, all together, normalised."""
+    members = {label: member for label, member in family.subjects.items() if not curve.reached(member.rows).empty}
+    if not members:
+        return
+    figure, grid = style.panels(family.heading, len(members), 4)
+    for (label, subject), row in zip(members.items(), grid, strict=True):
+        sparsities = sorted(set(curve.reached(subject.rows)["sparsity"]))
+        single = dict(zip(sorted({sparsities[0], sparsities[-1]}), row, strict=False))
+        row[1].set_visible(len(single) > 1)
+        _draw(subject, theory, looks, single, [row[2]], row[3])
+        row[0].set_ylabel(f"{label}\nsteps-to-result K*").set_parse_math(False)
+    style.set_legend(figure, map(style.sparsity_name, looks))
+    rows = pd.concat([subject.rows for subject in members.values()])
+    yield family.name, _caption(family.heading, rows, family.key["pruning"]), figure
+
+
+def _draw(
+    subject: Subject,
+    theory: pd.DataFrame,
+    looks: Looks,
+    single: Mapping[float, Axes],
+    together: list[Axes],
+    normalised: Axes,
+) -> None:
+    """Draws one subject: each sparsity by itself, in at most one panel all together, and normalised."""
+    studies, fits = curve.reached(subject.rows), subject.theory(theory)
+    for sparsity, axes in single.items():
+        of_sparsity = studies[studies["sparsity"] == sparsity]
+        _plot_references(axes, of_sparsity, fits[fits["sparsity"] == sparsity])
+        curve.plot(axes, of_sparsity, style.sparsity_name(sparsity), looks[sparsity])
+        axes.set_title(style.sparsity_name(sparsity))
+    for axes in together:
+        for sparsity, rows in studies.groupby("sparsity"):
+            curve.plot(axes, rows, style.sparsity_name(sparsity), looks[sparsity])
+        axes.set_title("all sparsities")
+    for axes in [*single.values(), *together]:
+        style.powers_of_two(axes, "y", curve.heights(studies))
+    _plot_normalised(normalised, studies, looks)
+    for axes in [*single.values(), *together, normalised]:
+        style.powers_of_two(axes, "x", studies["batch_size"])
+        axes.set_xlabel("batch size (examples)")
+
+
+def _plot_references(axes: Axes, studies: pd.DataFrame, fits: pd.DataFrame) -> None:
+    """Linear scaling from the smallest batch, and c1/B + c2 where exactly one fit of these studies is known."""
+    batch_sizes, steps = (studies[name].to_numpy(float) for name in ("batch_size", "steps_to_result"))
+    _plot_linear(axes, batch_sizes, steps[0])
+    if len(fits) == 1 and np.isfinite([fits["c1"].iloc[0], fits["c2"].iloc[0]]).all():
+        x = np.geomspace(batch_sizes[0], batch_sizes[-1], 50)
+        y = fits["c1"].iloc[0] / x + fits["c2"].iloc[0]
+        axes.plot(x, y, color=style.VERMILION, linestyle=":", linewidth=1.3, zorder=2.5, label="fit c1/B + c2")
+
+
+def _plot_linear(axes: Axes, batch_sizes: np.ndarray, first: float) -> None:
+    ends = batch_sizes[[0, -1]]
+    axes.plot(ends, first * ends[0] / ends, color="0.55", linestyle="--", linewidth=0.8, label="linear scaling")
+
+
+def _plot_normalised(axes: Axes, studies: pd.DataFrame, looks: Looks) -> None:
+    """K* over K* at the smallest batch size that all sparsities have; hidden where they have none in common."""
+    steps = curve.by_place(studies)
+    shared = steps.dropna().index
+    axes.set_visible(len(shared) > 0)
+    if not len(shared):
+        return
+    ratios = steps / steps.loc[shared[0]]
+    _plot_linear(axes, steps.index[steps.index >= shared[0]].to_numpy(float), 1.0)
+    for sparsity, ratio in ratios.items():
+        known = ratio.dropna()
+        label = style.sparsity_name(sparsity)
+        axes.plot(known.index.to_numpy(float), known.to_numpy(float), label=label, **looks[sparsity])
+    axes.set_title("normalised")
+    axes.set_ylabel(f"K* / K* at batch size {shared[0]}")
+    style.powers_of_two(axes, "y", ratios.to_numpy().flat)
+
+
+def _caption(heading: str, studies: pd.DataFrame, pruning: str) -> str:
+    parts = [f"{heading}, {named(pruning)} pruning.", _WHAT + curve.BARS, curve.left_out(studies)]
+    return " ".join(part for part in parts if part)

@@ -1,0 +1,146 @@
+"""What a figure is about: one workload, with its goal and pruning criterion, and the rows that belong to it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+WORKLOAD = ("workload", "dataset", "model", "optimizer", "lr_schedule")
+PLACE = ["batch_size", "sparsity"]
+NAMES = {
+    "digits": "Digits",
+    "mnist": "MNIST",
+    "fashion_mnist": "Fashion-MNIST",
+    "cifar10": "CIFAR-10",
+    "cifar10_folder": "CIFAR-10 (recoded as JPEG)",
+    "simple_cnn": "Simple-CNN",
+    "simple_cnn_shallue": "Simple-CNN of Shallue et al.",
+    "resnet8": "ResNet-8",
+    "sgd": "SGD",
+    "momentum": "Momentum",
+    "nesterov": "Nesterov",
+    "snip": "SNIP",
+}
+Key = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The rows of one workload, goal and pruning criterion; those of dense networks belong to every criterion.
+
+    `key` has the columns of WORKLOAD, "pruning" and, for studies, "goal_error"; `name` is unique and safe in a file's
+    name.
+    """
+
+    key: Key
+    name: str
+    rows: pd.DataFrame
+
+    @property
+    def title(self) -> str:
+        """The workload in words, for example "MNIST, Simple-CNN, Momentum"."""
+        return f"{setting(self.key)}, {named(self.key['optimizer'])}"
+
+    @property
+    def heading(self) -> str:
+        """The title, the goal and the number of trials."""
+        return f"{self.title}: goal error {self.key['goal_error']:g}, {trials_text(self.rows)}"
+
+    def trials(self, trials: pd.DataFrame) -> pd.DataFrame:
+        """The trials of the subject's studies."""
+        columns = [*WORKLOAD, "goal_error", "pruning", *PLACE]
+        return trials.merge(self.rows[columns].drop_duplicates(), on=columns)
+
+    def theory(self, theory: pd.DataFrame) -> pd.DataFrame:
+        """The rows of the theory's table of the subject's workload and goal."""
+        columns = ["workload", "goal_error"]
+        rows = theory[(theory[columns] == [self.key[name] for name in columns]).all(axis=1)]
+        return _of_criterion(rows, self.key["pruning"])
+
+
+@dataclass(frozen=True)
+class Family:
+    """Subjects that differ in the optimizer, by its name; `name` is unique and safe in a file's name."""
+
+    key: Key
+    name: str
+    subjects: Mapping[str, Subject]
+
+    @property
+    def heading(self) -> str:
+        """Data set, model, schedule, goal and number of trials."""
+        trials = trials_text(pd.concat([subject.rows for subject in self.subjects.values()]))
+        return f"{setting(self.key)}: goal error {self.key['goal_error']:g}, {trials}"
+
+
+def subjects(frame: pd.DataFrame) -> list[Subject]:
+    """The subjects of a frame of studies or of measurements, in the order of their workloads."""
+    columns = [name for name in (*WORKLOAD, "goal_error") if name in frame.columns]
+    found: list[tuple[Key, pd.DataFrame]] = []
+    for values, rows in frame.groupby(columns, dropna=False):
+        for criterion in sorted(set(rows["pruning"][rows["sparsity"] > 0])) or [min(rows["pruning"])]:
+            key = {**dict(zip(columns, values, strict=True)), "pruning": criterion}
+            found.append((key, _of_criterion(rows, criterion)))
+    keys = [key for key, _ in found]
+    return [Subject(key, _name(["workload"], key, keys), rows) for key, rows in found]
+
+
+def families(members: Sequence[Subject]) -> list[Family]:
+    """The subjects by what they share but for the optimizer: SGD first, then Momentum, Nesterov and any others."""
+    columns = ("dataset", "model", "lr_schedule", "goal_error", "pruning")
+    found: dict[tuple[Any, ...], list[Subject]] = {}
+    for subject in sorted(members, key=lambda subject: _rank(subject.key["optimizer"])):
+        found.setdefault(tuple(subject.key[name] for name in columns), []).append(subject)
+    keys = [dict(zip(columns, values, strict=True)) for values in found]
+    return [
+        Family(key, _name(["dataset", "model"], key, keys), _by_optimizer(group))
+        for key, group in zip(keys, found.values(), strict=True)
+    ]
+
+
+def setting(key: Key) -> str:
+    """Data set, model and, where it is not constant, the schedule in words."""
+    words = [named(key["dataset"]), named(key["model"])]
+    return ", ".join(words if key["lr_schedule"] == "constant" else [*words, f"{key['lr_schedule']} decay"])
+
+
+def named(word: str) -> str:
+    """A name of the configuration as it is written in text."""
+    return NAMES.get(word, word)
+
+
+def trials_text(studies: pd.DataFrame) -> str:
+    """For example "100 trials a study"."""
+    low, high = int(studies["trials"].min()), int(studies["trials"].max())
+    count = str(low) if low == high else f"{low} to {high}"
+    return f"{count} {'trial' if count == '1' else 'trials'} a study"
+
+
+def _of_criterion(rows: pd.DataFrame, criterion: str) -> pd.DataFrame:
+    """Sparse rows of the criterion and all dense ones, those recorded with it in place of others of the same trial."""
+    is_own = rows["pruning"] == criterion
+    same = [name for name in (*PLACE, "trial", "step") if name in rows.columns]
+    kept = pd.concat([rows[is_own], rows[~is_own & (rows["sparsity"] == 0)]])
+    return kept.drop_duplicates(same).sort_index()
+
+
+def _by_optimizer(group: Sequence[Subject]) -> dict[str, Subject]:
+    optimizers = [subject.key["optimizer"] for subject in group]
+    if len(set(optimizers)) < len(group):
+        return {subject.name: subject for subject in group}
+    return {named(subject.key["optimizer"]): subject for subject in group}
+
+
+def _rank(optimizer: str) -> int:
+    order = ("sgd", "momentum", "nesterov")
+    return order.index(optimizer) if optimizer in order else len(order)
+
+
+def _name(base: Sequence[str], key: Key, keys: Sequence[Key]) -> str:
+    """The values of the base, and of what tells the key from others of the same base, for a file's name."""
+    same = [other for other in keys if all(other[name] == key[name] for name in base)]
+    different = [name for name in key if len({other[name] for other in same}) > 1]
+    words = [*(key[name] for name in base), *(f"{name}_{key[name]}" for name in different)]
+    return re.sub(r"[^A-Za-z0-9-]+", "_", "_".join(words))

@@ -1,0 +1,77 @@
+"""Made-up results of a report, as dps.report.studies gathers them."""
+
+from typing import Any
+
+import pandas as pd
+
+from dps.report.claims import Claim
+from dps.report.studies import Results
+from dps.results import COLUMNS
+
+WHOLE = ("interval_steps", "max_steps", "batch_size", "trials", "complete", "incomplete", "infeasible", "censored")
+WHOLE += ("steps_to_result", "steps_low", "steps_high", "best_trial", "decay_steps")
+
+
+def study(batch_size: int, sparsity: float, steps: int | None, **other: Any) -> dict[str, Any]:
+    """A row of study.csv."""
+    found = steps is not None
+    row = {
+        "workload": "mnist_simple_cnn_momentum",
+        "dataset": "mnist",
+        "model": "simple_cnn",
+        "optimizer": "momentum",
+        "lr_schedule": "constant",
+        "pruning": "snip",
+        "goal_error": 0.02,
+        "interval_steps": 16,
+        "max_steps": 40000,
+        "batch_size": batch_size,
+        "sparsity": sparsity,
+        "trials": 25,
+        "complete": 11 if found else 0,
+        "incomplete": 4 if found else 15,
+        "infeasible": 10,
+        "censored": 0,
+        "steps_to_result": steps,
+        "steps_low": steps,
+        "steps_high": steps + 160 if found else None,
+        "best_trial": 7 if found else None,
+        "lr": 0.0123456 * batch_size / 16 if found else float("nan"),
+        "momentum": 0.98765 if found else float("nan"),
+        "decay_steps": None,
+        "end_factor": float("nan"),
+        "boundary": "",
+        "space": "optimizer.lr=tag(log, interval(1e-4, 1))",
+        "state": "finished",
+        "command": f"dps -m workload=mnist_simple_cnn_momentum batch_size={batch_size} sparsity={sparsity}",
+        "folder": f"outputs/batch_size={batch_size},sparsity={sparsity}",
+    }
+    return row | other
+
+
+def theory(sparsity: float, c1: float, c2: float, **other: Any) -> dict[str, Any]:
+    """A row of theory.csv."""
+    row = {"workload": "mnist_simple_cnn_momentum", "goal_error": 0.02, "sparsity": sparsity, "batch_sizes": 6}
+    for name, value in {"c1": c1, "c2": c2, "critical": c1 / c2, "linear_limit": 256.0}.items():
+        row |= {"critical_batch_size" if name == "critical" else name: value}
+        row |= {f"{name}_low": 0.9 * value, f"{name}_high": 1.2 * value}
+    unknown = ("delta", "beta", "smoothness", "noise_scale", "c1_ratio_predicted", "c1_ratio_measured")
+    return row | dict.fromkeys(unknown, float("nan")) | other
+
+
+def results(studies: list[dict[str, Any]], theories: list[dict[str, Any]], missing: list[str]) -> Results:
+    """The rows as frames of the types that `gather` gives them."""
+    frame = pd.DataFrame(studies)
+    frame = frame.astype(dict.fromkeys(WHOLE, "Int64"))
+    empty = pd.DataFrame()
+    fits = pd.DataFrame(theories, columns=list(theory(0, 1, 1)))
+    return Results(pd.DataFrame(columns=list(COLUMNS)), frame, fits, empty, empty, empty, empty, missing)
+
+
+def claims() -> list[Claim]:
+    """One of each verdict."""
+    return [
+        Claim(1, "Curves have three regimes.", "holds", "First slope -0.97, last -0.04.", "First at most -0.8."),
+        Claim(2, "90% sparse takes 1.5 to 4.5 times the steps.", "does not hold", "Ratio 5.1.", "Within 1.5 to 4.5."),
+        Claim(3, "The critical batch size grows.", "not enough data", "No fit at 0.9.", "Sparse at least dense."),
+    ]

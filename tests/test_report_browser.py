@@ -1,0 +1,125 @@
+"""The web page in a browser, from a file: it fits, asks for nothing, sorts and copies."""
+
+import io
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from matplotlib.figure import Figure
+from report_results import claims, results, study, theory
+
+from dps.report.page import page
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the PATH"),
+]
+PIXELS = 1400
+STEPS = [4560, 608, 80, 96, 48, None, 1904, 400, 240, 1008]  # in text 1008 < 1904 < 240; not in the order of the places
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One Chromium for all tests."""
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A page of a whole grid with long names, as a file."""
+    image = io.BytesIO()
+    Figure(figsize=(PIXELS / 200, 3)).savefig(image, format="png", dpi=200)
+    places = [(batch_size, sparsity) for sparsity in (0.0, 0.9) for batch_size in (2, 16, 128, 1024, 16384)]
+    studies = [study(*place, steps) for place, steps in zip(places, STEPS, strict=True)]
+    studies[0]["command"] += " data.root=" + "a/very/long/path" * 10
+    made_up = results(studies, [theory(0.0, 9000, 60)], ["One study is missing."])
+    path = tmp_path_factory.mktemp("page") / "index.html"
+    path.write_text(page(made_up, claims(), [("figure_1", "Figure 1. " + "K* falls. " * 20, image.getvalue())]))
+    return path.as_uri()
+
+
+@pytest.fixture(params=[(1280, "light"), (360, "light"), (360, "dark")], ids=lambda case: f"{case[0]}-{case[1]}")
+def tab(browser: Any, address: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """The page at one width and colour scheme; fails on any message, error or request that leaves the file."""
+    width, scheme = request.param
+    opened = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    complaints: list[str] = []
+    opened.on("console", lambda message: complaints.append(message.text))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("request", lambda request: complaints.extend(_outside(request.url)))
+    opened.goto(address)
+    yield opened
+    opened.screenshot(path=tmp_path / f"{width}-{scheme}.png", full_page=True)
+    opened.close()
+    assert complaints == []
+
+
+def _outside(url: str) -> list[str]:
+    return [] if url.startswith(("file:", "data:")) else [url]
+
+
+def column(tab: Any, number: int) -> list[str]:
+    """What the column of the studies' table shows, from the top, without the intervals."""
+    cells = tab.locator(f"#studies tbody td:nth-child({number})")
+    return [text.split()[0] for text in cells.all_inner_texts()]
+
+
+def test_the_page_fits_and_wide_tables_scroll_in_their_box(tab: Any) -> None:
+    width = tab.viewport_size["width"]
+    assert tab.evaluate("document.documentElement.scrollWidth") == width
+    box = tab.locator("#studies .wide")
+    assert box.evaluate("box => box.getBoundingClientRect().right") <= width
+    if width < 800:
+        assert box.evaluate("box => box.scrollWidth > box.clientWidth")
+
+
+def test_a_figure_is_shown_at_its_size_and_undistorted(tab: Any) -> None:
+    shown = tab.locator("figure img").evaluate("image => [image.naturalWidth, image.width, image.height]")
+    assert shown[0] == PIXELS
+    assert shown[1] == (0.6 * PIXELS if tab.viewport_size["width"] > 800 else 640)
+    assert shown[2] == pytest.approx(shown[1] * 600 / PIXELS, abs=1)
+
+
+def test_a_click_sorts_by_number_and_turns_round_with_empties_last(tab: Any) -> None:
+    head = tab.locator("#studies th", has_text="K*")
+    rising = ["48", "80", "96", "240", "400", "608", "1008", "1904", "4560"]
+    head.locator("button").click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert column(tab, 3) == [*rising, "-"]
+    head.locator("button").click()
+    assert head.get_attribute("aria-sort") == "descending"
+    assert column(tab, 3) == [*reversed(rising), "-"]
+
+
+def test_enter_sorts_and_only_one_header_says_so(tab: Any) -> None:
+    tab.locator("#studies th button", has_text="K*").click()
+    head = tab.locator("#studies th", has_text="batch size")
+    head.locator("button").focus()
+    tab.keyboard.press("Enter")
+    assert column(tab, 1) == [text for text in ("2", "16", "128", "1024", "16384") for _ in range(2)]
+    assert tab.locator("#studies th[aria-sort=ascending]").count() == 1
+    assert tab.locator("#theory th[aria-sort=ascending]").count() == 0
+
+
+def test_copy_fills_the_clipboard(tab: Any) -> None:
+    tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    button = tab.locator("button.copy").nth(1)
+    button.click()
+    sync_api.expect(button).to_have_text("Copied")
+    assert tab.evaluate("navigator.clipboard.readText()") == tab.locator("code").nth(1).inner_text()
+
+
+def test_copy_selects_the_text_where_the_clipboard_is_closed(tab: Any) -> None:
+    tab.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('closed')) }")
+    button = tab.locator("button.copy").nth(1)
+    button.click()
+    sync_api.expect(button).to_have_text("Selected")
+    assert tab.evaluate("String(getSelection())").strip() == tab.locator("code").nth(1).inner_text()
+    sync_api.expect(tab.get_by_role("status")).to_contain_text("Ctrl+C")

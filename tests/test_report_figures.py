@@ -1,0 +1,513 @@
+"""Figures of made-up results: what is drawn is what was given, read back from matplotlib's artists."""
+
+import io
+import itertools
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.transforms import Bbox
+
+from dps import results as records
+from dps.report.figures import NUMBERS, draw
+from dps.report.studies import Results
+
+BATCH_SIZES = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
+SPARSITIES = (0.0, 0.5, 0.7, 0.9)
+MEASURED = ["workload", "dataset", "model", "optimizer", "lr_schedule", "pruning", "batch_size", "sparsity"]
+TYPES = {str: "str", int: "Int64", float: "float64"}
+LOGS = ("train_loss", "train_error", "validation_loss", "validation_error")
+
+
+@pytest.fixture(autouse=True)
+def _own_parameters() -> Iterator[None]:
+    with matplotlib.rc_context():
+        yield
+
+
+def made_up_trials(
+    batch_sizes: Sequence[int] = BATCH_SIZES,
+    sparsities: Sequence[float] = SPARSITIES,
+    trials: int = 6,
+    race: bool = False,
+    **changed: Any,
+) -> pd.DataFrame:
+    """Trials whose best lr grows with the batch size, with all four statuses where there are enough of them."""
+    common = {"workload": "mnist_simple_cnn_momentum", "dataset": "mnist", "model": "simple_cnn"}
+    common |= {"optimizer": "momentum", "lr_schedule": "constant", "pruning": "snip", "goal_error": 0.02}
+    common |= {"interval_steps": 16, "max_steps": 40000, **changed}
+    generator = np.random.default_rng(0)
+    rows = []
+    for batch_size in batch_sizes:
+        for sparsity in sparsities:
+            study: list[dict[str, Any]] = []
+            for trial in range(trials):
+                lr, momentum = 10 ** generator.uniform(-4, 0), 1 - 10 ** generator.uniform(-4, -1)
+                if trial == 0:  # always reaches the goal
+                    lr, momentum = 0.0015 * batch_size**0.5, 0.93
+                row = {**common, "batch_size": batch_size, "sparsity": sparsity, "trial": trial, "seed": trial}
+                row |= {"lr": lr, "momentum": None if common["optimizer"] == "sgd" else momentum}
+                if common["lr_schedule"] == "linear":
+                    row |= {"decay_steps": int(generator.integers(30000, 60000))}
+                    row |= {"end_factor": 10 ** generator.uniform(-4, -1)}
+                study.append(row | _outcome(lr, row["momentum"], batch_size, sparsity))
+            best = min((row["steps_to_result"] for row in study if row["status"] == "complete"), default=None)
+            for row in study:
+                if race and best is not None and row["steps_run"] > best:
+                    row |= {"status": "censored", "steps_run": best, "steps_to_result": None}
+            rows += study
+    columns = {
+        name: pd.Series([row.get(name) for row in rows], dtype=TYPES[kind]) for name, kind in records.TYPES.items()
+    }
+    return pd.DataFrame(columns)
+
+
+def _outcome(lr: float, momentum: float | None, batch_size: int, sparsity: float) -> dict[str, Any]:
+    speed = lr / (1 - momentum) if momentum else 10 * lr
+    distance = abs(math.log10(speed) - math.log10(0.02 * batch_size**0.5))
+    width = (0.6 + 0.12 * math.log2(batch_size)) * (1 - 0.3 * sparsity)
+    if distance > width:
+        diverged = speed > batch_size**0.5 * 0.02 and distance > 2 * width
+        return {"status": "infeasible", "steps_run": 48} if diverged else {"status": "incomplete", "steps_run": 40000}
+    steps = (20000 / batch_size + 60) * (1 + 2 * sparsity**2) * (1 + distance**2)
+    checked = 16 * math.ceil(steps / 16)
+    return {"status": "complete", "steps_run": checked, "steps_to_result": checked}
+
+
+def made_up(trials: pd.DataFrame, **frames: pd.DataFrame) -> Results:
+    """Results of these trials: K* and interval of each study, a made-up fit, and no measurements but those given."""
+    shared = [*MEASURED[:6], "goal_error", "interval_steps", "max_steps", "batch_size", "sparsity"]
+    rows = []
+    for key, study in trials.groupby(shared):
+        best = records.best(study)
+        steps = None if best is None else best["steps_to_result"]
+        raced = (study["status"] == "censored").any()
+        row = {**dict(zip(shared, key, strict=True)), "trials": len(study), "steps_to_result": steps}
+        row |= {"steps_low": steps, "steps_high": None if raced or best is None else steps + 96, "state": "finished"}
+        rows.append(row)
+    studies = pd.DataFrame(rows)
+    steps_columns = ("steps_to_result", "steps_low", "steps_high")
+    studies = studies.astype({**dict.fromkeys(steps_columns, "Int64"), "batch_size": "Int64"})
+    curves = trials[["workload", "goal_error", "pruning", "sparsity"]].drop_duplicates()
+    growth = 1 + 2 * curves["sparsity"] ** 2
+    empty = {"trial": pd.Series(dtype="Int64"), "step": pd.Series(dtype="Int64")}
+    nothing = pd.DataFrame({**{name: pd.Series(dtype="str") for name in MEASURED}, **empty})
+    given: dict[str, Any] = {
+        "theory": curves.assign(c1=20000.0 * growth, c2=60.0 * growth),
+        "smoothness": nothing.assign(smoothness=pd.Series(dtype=float)),
+        "curves": nothing.assign(**{name: pd.Series(dtype=float) for name in LOGS}),
+        "noise": nothing,
+        "budgets": pd.DataFrame(),
+        "missing": [],
+    }
+    return Results(**(given | {"trials": trials, "studies": studies} | frames))
+
+
+def made_up_measurements(trials: Sequence[int] = (0, 1, 2), batch_sizes: Sequence[int] = (64,)) -> pd.DataFrame:
+    """Smoothness and training logs, every 100 steps."""
+    common = ("mnist_simple_cnn_momentum", "mnist", "simple_cnn", "momentum", "constant", "snip")
+    rows = []
+    for batch_size in batch_sizes:
+        for sparsity in SPARSITIES:
+            for trial in trials:
+                for step in range(0, 2001, 100):
+                    noise = 1 + 0.2 * math.sin(step + 7 * trial)
+                    loss = 0.05 + 2.3 * math.exp(-step / (300 * (1 + sparsity)))
+                    values = (0.5 * (1 + 2 * sparsity**3) * noise * (1 + 3 * math.exp(-step / 200)),)
+                    values += (loss * noise, loss / 3 * noise, 1.1 * loss, loss / 2.9)
+                    rows.append((*common, batch_size, sparsity, trial, step, *values))
+    frame = pd.DataFrame(rows, columns=[*MEASURED, "trial", "step", "smoothness", *LOGS])
+    return frame.astype({"batch_size": "Int64", "trial": "Int64", "step": "Int64"})
+
+
+def drawn(results: Results, *numbers: str) -> dict[str, Figure]:
+    return {stem: figure for stem, _, figure in draw(results, numbers)}
+
+
+def only(results: Results, number: str) -> Figure:
+    (figure,) = drawn(results, number).values()
+    return figure
+
+
+def shown(figure: Figure) -> dict[str, Axes]:
+    """The visible panels by their titles."""
+    return {(axes.get_title() or axes.get_title("left")): axes for axes in figure.axes if axes.get_visible()}
+
+
+def line(axes: Axes, label: str) -> Line2D:
+    (found,) = [line for line in axes.lines if line.get_label() == label]
+    return found
+
+
+def points(axes: Axes, label: str) -> list[tuple[float, float]]:
+    x, y = line(axes, label).get_data()
+    return sorted(zip(map(float, x), map(float, y), strict=True))
+
+
+def k_star(trials: pd.DataFrame) -> dict[tuple[int, float], int]:
+    """K* by batch size and sparsity, in a plain loop; no entry where no trial is complete."""
+    found: dict[tuple[int, float], int] = {}
+    for row in trials.to_dict("records"):
+        if row["status"] == "complete":
+            place = row["batch_size"], row["sparsity"]
+            found[place] = min(row["steps_to_result"], found.get(place, 10**9))
+    return found
+
+
+def of(steps: dict[tuple[int, float], int], sparsity: float) -> list[tuple[float, float]]:
+    return sorted((b, k) for (b, s), k in steps.items() if s == sparsity)
+
+
+NAMES = {0.0: "dense", 0.5: "50% sparse", 0.7: "70% sparse", 0.9: "90% sparse"}
+
+
+def test_figure_1_has_k_star_linear_scaling_the_fit_and_the_normalised_curves() -> None:
+    trials = made_up_trials()
+    steps = k_star(trials)
+    panels = shown(only(made_up(trials), "1"))
+    assert list(panels) == [*NAMES.values(), "all sparsities", "normalised"]
+    for sparsity, name in NAMES.items():
+        expected = of(steps, sparsity)
+        assert points(panels[name], name) == expected == points(panels["all sparsities"], name)
+        (first, start), (last, _) = expected[0], expected[-1]
+        assert points(panels[name], "linear scaling") == [(first, start), (last, pytest.approx(start * first / last))]
+        fit = np.array(points(panels[name], "fit c1/B + c2"))
+        growth = 1 + 2 * sparsity**2
+        np.testing.assert_allclose(fit[:, 1], growth * (20000 / fit[:, 0] + 60))
+        assert fit[0, 0] == pytest.approx(first) and fit[-1, 0] == pytest.approx(last)
+        ratios = [(b, pytest.approx(k / start)) for b, k in expected]
+        assert points(panels["normalised"], name) == ratios
+
+
+def test_curves_are_normalised_at_the_smallest_batch_size_that_all_sparsities_have() -> None:
+    trials = made_up_trials(sparsities=(0.0, 0.9))
+    trials = trials[(trials["sparsity"] == 0) | (trials["batch_size"] > 8)]
+    steps = k_star(trials)
+    panel = shown(only(made_up(trials), "1"))["normalised"]
+    assert panel.get_ylabel() == "K* / K* at batch size 16"
+    assert points(panel, "dense") == [(b, pytest.approx(k / steps[16, 0.0])) for b, k in of(steps, 0.0)]
+    assert points(panel, "linear scaling")[0] == (16, 1)
+    apart = trials[(trials["sparsity"] == 0.9) | (trials["batch_size"] <= 8)]
+    assert "normalised" not in shown(only(made_up(apart), "1"))
+
+
+def test_intervals_are_drawn_where_they_are_known() -> None:
+    results = made_up(made_up_trials(batch_sizes=(4, 8, 16), sparsities=(0.0,)))
+    results.studies["steps_to_result"] = pd.array([800, 400, 200], "Int64")
+    results.studies["steps_low"] = pd.array([784, 400, None], "Int64")
+    results.studies["steps_high"] = pd.array([960, None, None], "Int64")
+    panel = shown(only(results, "1"))["dense"]
+    (bars,) = [artist for artist in panel.collections if isinstance(artist, LineCollection)]
+    ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
+    assert ends == [[784, 960], [400, 400], [200, 200]]
+    assert panel.get_ylim()[1] > 960
+
+
+def test_a_study_that_never_reached_the_goal_is_left_out_and_named() -> None:
+    results = made_up(made_up_trials(batch_sizes=(4, 8, 16), sparsities=(0.0, 0.9)))
+    lost = (results.studies["batch_size"] == 4) & (results.studies["sparsity"] == 0.9)
+    results.studies.loc[lost, ["steps_to_result", "steps_low", "steps_high"]] = None
+    ((_, caption, figure),) = draw(results, ["1"])
+    assert [x for x, _ in points(shown(figure)["90% sparse"], "90% sparse")] == [8, 16]
+    assert "No trial reached the goal in 1 of 6 studies (batch size 4, 90% sparse)." in caption
+
+
+def test_no_fit_is_drawn_where_none_is_known_and_one_study_is_enough() -> None:
+    trials = made_up_trials(batch_sizes=(16,), sparsities=(0.9,))
+    curves = made_up(trials).theory
+    results = made_up(trials, theory=curves.assign(c1=math.nan, c2=math.nan))
+    panels = shown(only(results, "1"))
+    assert list(panels) == ["90% sparse", "normalised"]
+    assert [line.get_label() for line in panels["90% sparse"].lines if line.get_label()[0] != "_"] == [
+        *("linear scaling", "90% sparse")
+    ]
+    stems = set(drawn(results, *NUMBERS))
+    name = "mnist_simple_cnn_momentum"
+    assert stems == {f"figure_1_{name}", f"figure_14_{name}", f"figure_4_{name}"}
+
+
+def optimizers(*names: str, **changed: Any) -> pd.DataFrame:
+    return pd.concat(
+        [made_up_trials(optimizer=name, workload=f"mnist_simple_cnn_{name}", **changed) for name in names],
+        ignore_index=True,
+    )
+
+
+def test_optimizers_are_compared_at_each_sparsity() -> None:
+    trials = optimizers("momentum", "nesterov", "sgd", batch_sizes=(4, 16, 64), sparsities=(0.0, 0.9))
+    figure = drawn(made_up(trials), "2")["figure_2_mnist_simple_cnn"]
+    assert list(shown(figure)) == ["dense", "90% sparse"]
+    for sparsity, optimizer in itertools.product((0.0, 0.9), ("sgd", "momentum", "nesterov")):
+        steps = k_star(trials[trials["optimizer"] == optimizer])
+        label = {"sgd": "SGD"}.get(optimizer, optimizer.capitalize())
+        assert points(shown(figure)[NAMES[sparsity]], label) == of(steps, sparsity)
+    assert not drawn(made_up(trials[trials["optimizer"] == "sgd"]), "2")
+
+
+def test_a_figure_of_several_optimizers_does_not_repeat_that_of_the_only_one() -> None:
+    both = optimizers("sgd", "momentum", batch_sizes=(4, 16), sparsities=(0.0, 0.9))
+    figure = drawn(made_up(both), "1", "7")["figure_7_mnist_simple_cnn"]
+    rows = [axes.get_ylabel().split("\n")[0] for axes in figure.axes if axes.get_title() == "dense"]
+    assert rows == ["SGD", "Momentum"]
+    one = made_up(both[both["optimizer"] == "sgd"])
+    assert list(drawn(one, "1", "7")) == ["figure_1_mnist_simple_cnn_sgd"]
+    assert list(drawn(one, "7")) == ["figure_7_mnist_simple_cnn"]
+
+
+@pytest.mark.parametrize(
+    ("number", "changed"),
+    [
+        ("8", {"dataset": "fashion_mnist", "goal_error": 0.12}),
+        ("9", {"dataset": "fashion_mnist", "goal_error": 0.14}),
+        ("10", {"dataset": "cifar10", "model": "resnet8", "goal_error": 0.4, "lr_schedule": "linear"}),
+        ("11", {"dataset": "cifar10_folder", "model": "resnet8", "goal_error": 0.4}),
+        (None, {"goal_error": 0.03}),
+        (None, {"pruning": "random"}),
+    ],
+)
+def test_workloads_have_the_papers_numbers(number: str | None, changed: dict[str, Any]) -> None:
+    trials = optimizers("sgd", "momentum", batch_sizes=(4, 16), sparsities=(0.0, 0.9), trials=2, **changed)
+    families = {stem.split("_")[1] for stem in drawn(made_up(trials), "7", "8", "9", "10", "11")}
+    assert families == ({number} if number else set())
+
+
+def test_trials_are_marked_by_status_and_the_best_by_a_star() -> None:
+    trials = made_up_trials(batch_sizes=(4, 64, 1024), trials=25, race=False)
+    place = (trials["batch_size"] == 64) & (trials["sparsity"] == 0.9)
+    trials.loc[place & (trials["trial"] == 3), ["status", "steps_to_result"]] = ["censored", None]
+    figure = drawn(made_up(trials), "3", "14")["figure_14_mnist_simple_cnn_momentum"]
+    panel = shown(figure)["S=90%, B=64"]
+    study = trials[place]
+    for status in set(study["status"]):
+        rows = study[study["status"] == status]
+        expected = sorted(zip(rows["lr"], 1 - rows["momentum"], strict=True))
+        assert points(panel, status) == expected
+    complete = study[study["status"] == "complete"]
+    best = min(complete.to_dict("records"), key=lambda row: (row["steps_to_result"], row["trial"]))
+    assert points(panel, "best") == [(best["lr"], 1 - best["momentum"])]
+    assert len({line.get_marker() for line in panel.lines}) == len(panel.lines) >= 5
+    assert len(shown(figure)) == 12
+
+
+def test_trials_of_sgd_are_shown_over_the_steps_they_ran_and_a_decay_in_a_figure_of_its_own() -> None:
+    trials = made_up_trials((4, 16), (0.0,), optimizer="sgd", lr_schedule="linear", workload="w")
+    figures = drawn(made_up(trials), "3")
+    assert list(figures) == ["figure_3_w", "figure_3_w_decay"]
+    for stem, x, y in (("figure_3_w", "lr", "steps_run"), ("figure_3_w_decay", "decay_steps", "end_factor")):
+        marks = [
+            point
+            for axes in figures[stem].axes
+            for line in axes.lines
+            if line.get_label() != "best"
+            for point in zip(*line.get_data(), strict=True)
+        ]
+        assert sorted(marks) == sorted(zip(trials[x].astype(float), trials[y].astype(float), strict=True))
+
+
+def test_a_missing_study_is_an_empty_panel_that_says_so() -> None:
+    trials = made_up_trials(batch_sizes=(4, 16), sparsities=(0.0, 0.9))
+    trials = trials[(trials["batch_size"] == 4) | (trials["sparsity"] == 0)]
+    panels = shown(only(made_up(trials), "3"))
+    texts = {title: [text.get_text() for text in axes.texts] for title, axes in panels.items()}
+    assert texts == {"S=0%, B=4": [], "S=90%, B=4": [], "S=0%, B=16": [], "S=90%, B=16": ["no study"]}
+
+
+def test_learning_rates_have_a_range_only_where_no_trial_was_censored() -> None:
+    trials = pd.concat([made_up_trials((4,), (0.9,), 25), made_up_trials((16,), (0.9,), 25, race=True)])
+    panel = shown(only(made_up(trials), "4"))["90% sparse"]
+    complete = trials[(trials["status"] == "complete") & (trials["batch_size"] == 4)]
+    assert points(panel, "range that succeeds") == [(4, complete["lr"].min()), (4, complete["lr"].max())]
+    stars = sorted(tuple(map(float, line.get_xydata()[0])) for line in panel.lines if line.get_label() == "best")
+    best = [records.best(trials[trials["batch_size"] == batch_size]) for batch_size in (4, 16)]
+    assert stars == [(row["batch_size"], row["lr"]) for row in best if row is not None]
+    low, high = panel.get_ylim()
+    assert low < trials["lr"].min() and trials["lr"].max() < high
+
+
+def test_smoothness_is_averaged_over_trials_with_their_range_around_it() -> None:
+    rows = made_up_measurements()
+    rows = rows[(rows["trial"] < 2) | (rows["step"] <= 500)]
+    rows.loc[rows.index[3], "smoothness"] = math.inf
+    panel = shown(only(made_up(made_up_trials((4,)), smoothness=rows), "5"))["batch size 64"]
+    finite = rows[rows["smoothness"] < math.inf]
+    for index, sparsity in enumerate(SPARSITIES):
+        values: dict[int, list[float]] = {}
+        for row in finite[finite["sparsity"] == sparsity].to_dict("records"):
+            values.setdefault(row["step"], []).append(row["smoothness"])
+        average = sum(map(sum, values.values())) / sum(map(len, values.values()))
+        means = [(step, pytest.approx(sum(row) / len(row))) for step, row in sorted(values.items())]
+        assert points(panel, f"{NAMES[sparsity]}: {average:.3g}") == means
+        band = panel.collections[index]
+        assert isinstance(band, PolyCollection)
+        corners = band.get_paths()[0].vertices[:-1]
+        for step, row in values.items():
+            heights = corners[corners[:, 0] == step, 1]
+            assert [heights.min(), heights.max()] == pytest.approx([min(row), max(row)])
+
+
+def test_training_logs_have_every_column_measured_and_a_row_a_batch_size() -> None:
+    rows = made_up_measurements(trials=(0,), batch_sizes=(16, 64))
+    figure = only(made_up(made_up_trials((4,)), curves=rows.assign(train_error=math.nan)), "6")
+    labels = [axes.get_ylabel().split(" (")[0] for axes in figure.axes]
+    assert labels == ["training loss", "validation loss", "validation error"] * 2
+    expected = rows[(rows["batch_size"] == 64) & (rows["sparsity"] == 0.7)]
+    drawn_points = points(figure.axes[4], "70% sparse")
+    assert drawn_points == list(zip(expected["step"], expected["validation_loss"], strict=True))
+
+
+def test_an_error_of_zero_leaves_the_scale_to_the_others() -> None:
+    rows = made_up_measurements(trials=(0,))
+    zero = rows.assign(train_error=np.where(rows["step"] > 1000, 0.0, rows["train_error"]), validation_error=0.0)
+    figure = only(made_up(made_up_trials((4,)), curves=zero), "6")
+    train, validation = figure.axes[2], figure.axes[3]
+    assert 0 < train.get_ylim()[0] < zero["train_error"][zero["train_error"] > 0].min()
+    assert validation.get_ylim()[0] <= 0 <= validation.get_ylim()[1]
+
+
+def test_ratios_to_the_dense_network_are_shown_for_all_workloads() -> None:
+    trials = optimizers("sgd", "momentum", batch_sizes=(4, 16, 64))
+    figure = drawn(made_up(trials), "12")["figure_12_sparse_over_dense"]
+    panels = shown(figure)
+    assert len(panels) == 2
+    for title, axes in panels.items():
+        optimizer = "sgd" if "SGD" in title else "momentum"
+        steps = k_star(trials[trials["optimizer"] == optimizer])
+        for sparsity in (0.5, 0.7, 0.9):
+            ratios = [(b, pytest.approx(k / steps[b, 0.0])) for b, k in of(steps, sparsity)]
+            assert points(axes, NAMES[sparsity]) == ratios
+        assert line(axes, "no difference").get_ydata() == [1, 1]
+    assert not drawn(made_up(trials[trials["sparsity"] > 0]), "12")
+
+
+@pytest.fixture(scope="module")
+def everything() -> dict[str, Figure]:
+    """Every figure of four workloads, one of them over all of the paper's batch sizes."""
+    cifar = {"dataset": "cifar10_folder", "model": "resnet8", "lr_schedule": "linear", "goal_error": 0.4}
+    small = {"batch_sizes": (4, 64), "sparsities": (0.0, 0.9)}
+    powers = [2**k for k in range(1, 15)]
+    trials = [
+        *(optimizers("momentum", batch_sizes=(4, 64, 1024)), optimizers("sgd", race=True, **small)),
+        made_up_trials(**small, workload="digits", dataset="digits"),
+        made_up_trials(powers, (0.9,), 3, workload="cifar10_resnet8_nesterov", optimizer="nesterov", **cifar),
+    ]
+    rows = made_up_measurements(batch_sizes=(16, 64))
+    with matplotlib.rc_context():
+        return drawn(made_up(pd.concat(trials, ignore_index=True), smoothness=rows, curves=rows), *NUMBERS)
+
+
+def test_batch_sizes_and_steps_have_ticks_at_powers_of_two_within_the_axis(everything: dict[str, Figure]) -> None:
+    octaves = ("batch size", "steps-to-result", "steps run", "Lipschitz", "K* / K* at")
+    checked = set()
+    for figure in everything.values():
+        for axes in figure.axes:
+            for axis in (axes.xaxis, axes.yaxis):
+                kind = next((word for word in octaves if axis.get_label_text().split("\n")[-1].startswith(word)), None)
+                if kind and axes.get_visible():
+                    low, high = axis.get_view_interval()
+                    ticks = axis.get_major_locator()()
+                    assert all(low <= tick <= high and math.log2(tick).is_integer() for tick in ticks)
+                    assert 2 <= len(ticks) <= 7 and len(axis.get_minor_locator()()) == 0
+                    assert axis.get_major_formatter()(ticks[0]) == f"$2^{{{math.log2(ticks[0]):.0f}}}$"
+                    checked.add(kind)
+    assert checked == set(octaves)
+
+
+def test_every_figure_fits_a_page_with_its_text_inside_and_its_legend_beside_the_data(
+    everything: dict[str, Figure],
+) -> None:
+    assert {int(stem.split("_")[1]) for stem in everything} == {1, 2, 3, 4, 5, 6, 7, 12, 13, 14, 18}
+    for stem, figure in everything.items():
+        width, height = figure.get_size_inches()
+        assert width in {3.4, 7.0} and height <= 9.2, stem
+        tight = figure.get_tightbbox()
+        assert tight is not None
+        assert tight.x0 >= -0.01 and tight.y0 >= -0.01 and tight.x1 <= width + 0.01 and tight.y1 <= height + 0.01, stem
+        panels = [axes.get_window_extent() for axes in figure.axes if axes.get_visible()]
+        legends = [legend.get_window_extent() for legend in figure.legends]
+        legends += [legend.get_window_extent() for axes in figure.axes if (legend := axes.get_legend())]
+        assert len(legends) > 0
+        for one, other in itertools.combinations([*panels, *legends], 2):
+            assert Bbox.intersection(one, other) is None, stem
+
+
+def test_fonts_are_embedded_as_truetype() -> None:
+    content = io.BytesIO()
+    only(made_up(made_up_trials((4, 16), (0.0,))), "1").savefig(content, format="pdf")
+    assert b"/FontFile2" in content.getvalue() and b"/Type3" not in content.getvalue()
+
+
+def test_a_sparsity_looks_the_same_in_every_figure() -> None:
+    trials = pd.concat([made_up_trials((4, 16)), made_up_trials((4, 16), (0.0, 0.9), workload="other", goal_error=0.1)])
+    figures = drawn(made_up(trials), "1", "12")
+    lines = [
+        line for f in figures.values() for axes in f.axes for line in axes.lines if line.get_label() == "90% sparse"
+    ]
+    assert len(lines) == 8 and len({(line.get_color(), line.get_marker(), line.get_linestyle()) for line in lines}) == 1
+
+
+def test_studies_still_running_and_absent_measurements_are_not_drawn() -> None:
+    results = made_up(made_up_trials((4, 16), (0.0, 0.9)))
+    results.studies.loc[results.studies["batch_size"] == 16, "state"] = "running"
+    figures = drawn(results, *NUMBERS)
+    assert [stem.split("_")[1] for stem in figures] == ["1", "4", "12", "14"]
+    assert points(shown(figures["figure_1_mnist_simple_cnn_momentum"])["dense"], "dense")[0][0] == 4
+    assert set(shown(figures["figure_14_mnist_simple_cnn_momentum"])) == {"S=0%, B=4", "S=90%, B=4"}
+    assert not drawn(replace(results, studies=results.studies.assign(state="running")), *NUMBERS)
+
+
+def test_stems_are_unique_and_safe_and_text_is_shown_as_it_is() -> None:
+    small = {"batch_sizes": (4, 16), "sparsities": (0.0, 0.9)}
+    strange = {"workload": "../a$b_{$x^", "dataset": "$d_{$", "model": "m^$", "optimizer": "$o"}
+    trials = pd.concat(
+        [
+            *(made_up_trials(**small, goal_error=goal) for goal in (0.02, 0.14)),
+            made_up_trials(**small, **strange),
+            made_up_trials(**small, **{**strange, "optimizer": "sgd"}),
+        ],
+        ignore_index=True,
+    )
+    found = list(draw(made_up(trials), ["1", "2", "3", "12"]))
+    stems = [stem for stem, _, _ in found]
+    assert len(set(stems)) == len(stems) and all(re.fullmatch(r"figure_\d+_[\w-]+", stem) for stem in stems)
+    assert "figure_1_mnist_simple_cnn_momentum_goal_error_0_14" in stems
+    assert any("$d_{$, m^$, $o: goal error 0.02" in caption for _, caption, _ in found)
+
+
+def test_dense_studies_belong_to_every_pruning_criterion() -> None:
+    trials = pd.concat([made_up_trials((4, 16), (0.0, 0.9)), made_up_trials((4, 16), (0.9,), pruning="random")])
+    figures = drawn(made_up(trials), "1")
+    name = "figure_1_mnist_simple_cnn_momentum"
+    assert list(figures) == [f"{name}_pruning_random", f"{name}_pruning_snip"]
+    for figure in figures.values():
+        assert points(shown(figure)["dense"], "dense") == of(k_star(trials), 0.0)
+        assert len(points(shown(figure)["dense"], "fit c1/B + c2")) > 2
+
+
+def test_recoded_cifar_is_named_so_in_every_title_and_caption() -> None:
+    trials = made_up_trials((4, 16), (0.0, 0.9), dataset="cifar10_folder", model="resnet8", goal_error=0.4)
+    for _, caption, figure in draw(made_up(trials), ["1", "3", "12"]):
+        text = " ".join([*shown(figure), figure.get_suptitle()])
+        assert "CIFAR-10 (recoded as JPEG)" in caption and "CIFAR-10 (recoded as JPEG)" in " ".join(text.split())
+
+
+def test_titles_say_how_many_trials_a_study_has() -> None:
+    trials = made_up_trials((4, 16), (0.0,), trials=6)
+    assert only(made_up(trials), "1").get_suptitle().endswith("6 trials a study")
+    fewer = trials[(trials["batch_size"] == 4) | (trials["trial"] < 4)]
+    assert only(made_up(fewer), "1").get_suptitle().endswith("4 to 6 trials a study")
+
+
+@pytest.mark.parametrize("number", ["0", "19", "1a", ""])
+def test_an_unknown_figure_is_refused_with_the_known_ones(number: str) -> None:
+    with pytest.raises(ValueError, match=rf"^figure '{number}' is not known; the figures are 1, 2, .*, 17, 18$"):
+        draw(made_up(made_up_trials((4,))), ["1", number])
