@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,14 +27,25 @@ def data_for(cfg: DictConfig) -> StudyData:
     return data
 
 
-def step_cases(cfg: DictConfig, data: StudyData, rates: Rates) -> Iterator[Case]:
-    """A step of one trial: alone the plain way and in bare PyTorch, and as its share of a step of several."""
-    seconds = cfg.bench.seconds
+def plain_steps(cfg: DictConfig, data: StudyData) -> dict[int, tuple[float, float]]:
+    """By batch size, the seconds of a step of one trial alone: in bare PyTorch, and the plain way."""
+    found = {}
     for batch_size in cfg.bench.batch_sizes:
         sized = measure.with_values(cfg, {"batch_size": batch_size})
         data.batch_size = batch_size
-        raw = measure.raw_step_seconds(sized, data, batch_size, seconds)
-        plain = measure.plain_step_seconds(sized, data, seconds)
+        raw = measure.raw_step_seconds(sized, data, batch_size, cfg.bench.seconds)
+        found[batch_size] = raw, measure.plain_step_seconds(sized, data, cfg.bench.seconds)
+    return found
+
+
+def step_cases(
+    cfg: DictConfig, data: StudyData, rates: Rates, alone: Mapping[int, tuple[float, float]]
+) -> Iterator[Case]:
+    """A step of one trial: alone, as `plain_steps` has it, and as its share of a step of several."""
+    seconds = cfg.bench.seconds
+    for batch_size, (raw, plain) in alone.items():
+        sized = measure.with_values(cfg, {"batch_size": batch_size})
+        data.batch_size = batch_size
         least = batch_size / rates["train"]
         yield Case(f"step, B={batch_size}, alone in bare PyTorch", plain, raw, least)
         for trials in cfg.bench.stacks:
@@ -78,9 +89,8 @@ def plain_costs(cfg: DictConfig, data: StudyData) -> Costs:
     return Costs(step, check, time.perf_counter() - start)
 
 
-def study_cases(cfg: DictConfig, data: StudyData, rates: Rates, folder: Path) -> Iterator[Case]:
+def study_cases(cfg: DictConfig, data: StudyData, rates: Rates, plain: Costs, folder: Path) -> Iterator[Case]:
     """The start of a study, its checks, the whole of it, and what each idea saves."""
-    plain = plain_costs(cfg, data)
     trials = cfg.bench.trials
     for name in ("first", "second"):
         started = study.run_study(cfg, folder / name, trials, {"max_steps": 1})

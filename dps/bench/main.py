@@ -32,14 +32,15 @@ def _measure(cfg: DictConfig) -> None:
     from dps.memory import keep_freed_memory
 
     quieten_lightning()
-    keep_freed_memory()
     found, console = [], Console()
     data = cases.data_for(measure.with_values(cfg, {}))
     with console.status("measuring the machine") as status, tempfile.TemporaryDirectory() as folder:
+        alone, plain = cases.plain_steps(cfg, data), cases.plain_costs(cfg, data)
+        keep_freed_memory()  # from here on: the plain way has its memory as PyTorch leaves it
         rates = measure.throughput(measure.with_values(cfg, {}), data, cfg.bench.seconds)
         rates["matrix_product_flops"] = measure.matrix_product_flops(data.train_images.device, cfg.bench.seconds)
-        steps = cases.step_cases(cfg, data, rates)
-        studies = cases.study_cases(cfg, data, rates, Path(folder))
+        steps = cases.step_cases(cfg, data, rates, alone)
+        studies = cases.study_cases(cfg, data, rates, plain, Path(folder))
         for case in chain(steps, studies, [cases.small_study_case(cfg, Path(folder))]):
             found.append(case)
             status.update(f"{len(found)} cases measured, the last: {case.name}")

@@ -1,5 +1,6 @@
 """The measurements of the bench: seconds of single steps and passes, and the rates of the machine."""
 
+import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
@@ -20,19 +21,23 @@ from dps.task import StudyTask
 from dps.tuning import slice_shape
 
 
-def best_seconds(work: Callable[[], Any], seconds: float) -> float:
-    """The fastest of as many repetitions as `seconds` allow, after one that is not counted."""
+def repeated_seconds(work: Callable[[], Any], seconds: float) -> list[float]:
+    """The seconds of each of as many repetitions as `seconds` allow, after one that is not counted."""
     synchronize = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
     work()
-    best, spent = float("inf"), 0.0
-    while spent < seconds:
+    found: list[float] = []
+    while sum(found) < seconds:
         synchronize()
         start = time.perf_counter()
         work()
         synchronize()
-        elapsed = time.perf_counter() - start
-        best, spent = min(best, elapsed), spent + elapsed
-    return best
+        found.append(time.perf_counter() - start)
+    return found
+
+
+def best_seconds(work: Callable[[], Any], seconds: float) -> float:
+    """The fastest repetition: what the machine can do."""
+    return min(repeated_seconds(work, seconds))
 
 
 def matrix_product_flops(device: torch.device, seconds: float, size: int = 2048) -> float:
@@ -71,7 +76,7 @@ def raw_step_seconds(cfg: DictConfig, data: StudyData, batch_size: int, seconds:
         F.cross_entropy(model(images), labels).backward()
         optimizer.step()
 
-    return best_seconds(step, seconds)
+    return statistics.mean(repeated_seconds(step, seconds))
 
 
 def plain_step_seconds(cfg: DictConfig, data: StudyData, seconds: float) -> float:
