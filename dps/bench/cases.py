@@ -32,7 +32,6 @@ def plain_steps(cfg: DictConfig, data: StudyData) -> dict[int, tuple[float, floa
     found = {}
     for batch_size in cfg.bench.batch_sizes:
         sized = measure.with_values(cfg, {"batch_size": batch_size})
-        data.batch_size = batch_size
         raw = measure.raw_step_seconds(sized, data, batch_size, cfg.bench.seconds)
         found[batch_size] = raw, measure.plain_step_seconds(sized, data, cfg.bench.seconds)
     return found
@@ -45,7 +44,6 @@ def step_cases(
     seconds = cfg.bench.seconds
     for batch_size, (raw, plain) in alone.items():
         sized = measure.with_values(cfg, {"batch_size": batch_size})
-        data.batch_size = batch_size
         least = batch_size / rates["train"]
         yield Case(f"step, B={batch_size}, alone in bare PyTorch", plain, raw, least)
         for trials in cfg.bench.stacks:
@@ -81,7 +79,6 @@ class Costs:
 def plain_costs(cfg: DictConfig, data: StudyData) -> Costs:
     """Measure a step, a full check and the pruning scores of one trial the plain way, at the study's own batch size."""
     sized = measure.with_values(cfg, {})
-    data.batch_size = sized.batch_size
     step = measure.plain_step_seconds(sized, data, cfg.bench.seconds)
     check = measure.plain_check_seconds(sized, data)
     start = time.perf_counter()

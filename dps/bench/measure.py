@@ -81,7 +81,7 @@ def raw_step_seconds(cfg: DictConfig, data: StudyData, batch_size: int, seconds:
 
 def plain_step_seconds(cfg: DictConfig, data: StudyData, seconds: float) -> float:
     """A step of one trial the plain way, DataLoader and Lightning included."""
-    clock = StopAfter(seconds)
+    clock, data.batch_size = StopAfter(seconds), cfg.batch_size
     options = {**trainer_options(cfg), "callbacks": [clock], "limit_val_batches": 0}
     fit_plain(instantiate(cfg.model), data, {"trial": 0, "lr": 1e-4}, {}, options, goal_error=0)
     return clock.seconds_a_step
@@ -96,7 +96,7 @@ def plain_check_seconds(cfg: DictConfig, data: StudyData) -> float:
 
 def stack_step_seconds(cfg: DictConfig, data: StudyData, trials: int, seconds: float) -> float:
     """A trial's share of a step of `trials` trials trained our way, data stream and Lightning included."""
-    clock = StopAfter(seconds)
+    clock, data.batch_size = StopAfter(seconds), cfg.batch_size
     metaparameters = [{"trial": trial, "lr": 1e-4, "momentum": 0.9} for trial in range(trials)]
     build, optimizer = partial(instantiate, cfg.model), partial(instantiate(cfg.optimizer), momentum=None)
     shape = partial(slice_shape, build, batch_size=cfg.batch_size, trials=trials)
