@@ -20,7 +20,10 @@ def loss_and_error(
     progress: Progress = iter,
     examples_per_pass: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Each trial's mean cross-entropy and the fraction it gets wrong of images (N, C, H, W): float64 (S,) each."""
+    """Each trial's mean cross-entropy and the fraction it gets wrong of images (N, C, H, W): float64 (S,) each.
+
+    The fraction is NaN where the loss is not finite.
+    """
     stack = len(next(iter(weights.values())))
     loss, wrong = torch.zeros(2, stack, dtype=torch.float64, device=images.device)
     size = examples_per_pass or EXAMPLES_PER_PASS[images.device.type]
@@ -29,4 +32,5 @@ def loss_and_error(
         logits = functional_call(model, weights, (images[some],))
         loss += mean_losses(logits, labels[some]).double() * len(labels[some])
         wrong += (logits.argmax(2) != labels[some]).sum(1)
-    return loss / len(labels), wrong / len(labels)
+    error = wrong / len(labels)
+    return loss / len(labels), error.where(loss.isfinite(), torch.nan)

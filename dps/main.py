@@ -22,7 +22,8 @@ def main() -> None:
 def _job(cfg: DictConfig) -> int | None:
     job = HydraConfig.get()
     try:
-        steps_to_result = run(cfg, list(job.overrides.task))
+        trials = job.sweeper.trials if job.mode == RunMode.MULTIRUN else None
+        steps_to_result = run(cfg, list(job.overrides.task), trials)
     except Exception as error:
         with (Path(job.runtime.output_dir) / f"{job.job.name}.log").open("a") as log:
             traceback.print_exc(file=log)
@@ -36,12 +37,12 @@ def _job(cfg: DictConfig) -> int | None:
     return steps_to_result
 
 
-def run(cfg: DictConfig, overrides: list[str]) -> int | None:
+def run(cfg: DictConfig, overrides: list[str], trials_of_sweep: int | None = None) -> int | None:
     """Run those trials of a study that its folder lacks; returns its steps-to-result K*, None if none got there."""
     study.check(cfg)
     OmegaConf.resolve(cfg)
     folder, trials = Path(cfg.folder), study.trials_of(cfg)
-    record.claim(folder, cfg, overrides)
+    record.claim(folder, cfg, overrides, trials_of_sweep)
     results.refuse_conflict(folder, trials)
     recorded = set(results.read(folder)["trial"])
     if not recorded.issuperset(trial["trial"] for trial in trials):

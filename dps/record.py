@@ -35,22 +35,32 @@ IGNORED = (
     "callbacks",
 )
 COMPARED = ("trainer.precision",)
+SWEEP = Path(".hydra", "sweep.yaml")
 
 
-def claim(folder: Path, cfg: DictConfig, overrides: Sequence[str]) -> None:
+def claim(folder: Path, cfg: DictConfig, overrides: Sequence[str], trials: int | None = None) -> None:
     """Records in the folder's .hydra the resolved configuration that its results belong to.
 
+    `trials` is the number of a sweep's trials, of which this job may have a share; the largest one asked for is kept.
     ValueError where the folder holds results of another configuration or of none, or cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with results.lock(folder):
             _claim(folder, cfg, overrides)
+            if trials is not None and trials > sweep_trials(folder):
+                results.write_atomically(folder / SWEEP, OmegaConf.to_yaml({"trials": trials}))
     except OSError as error:
         raise ValueError(
             f"the output folder {folder} cannot be written ({error.strerror or error}); name one that can with "
             "hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER in a sweep"
         ) from error
+
+
+def sweep_trials(folder: Path) -> int:
+    """How many trials a sweep asked of the study in all its jobs; 0 where none did. ValueError on a damaged file."""
+    path = folder / SWEEP
+    return int(_load(path).get("trials", 0)) if path.exists() else 0
 
 
 def checkpoint_path(folder: Path, trials: Sequence[Mapping[str, Any]]) -> Path:

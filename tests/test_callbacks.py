@@ -15,7 +15,7 @@ from command import dps, rows, study
 from rich.console import Console
 
 from callbacks import Goal, Record, StudyProgress, progress
-from dps import fit, pruning, results
+from dps import fit, pruning, record, results
 from dps.goal import Outcome
 from dps.models import SimpleCNN, initialise
 from dps.task import StudyTask
@@ -251,6 +251,7 @@ def test_the_jobs_of_one_study_are_one_study(tmp_path: Path, trainers: list[pl.T
     dps(tmp_path, "-m", *SMALL, "batch_size=8,16", "hydra.sweeper.trials=2", "hydra.sweeper.trials_per_job=1")
     assert len(trainers) == 4
     assert [title.split(":")[0] for title in titles(trainers)] == ["study 1 of 2"] * 2 + ["study 2 of 2"] * 2
+    assert {record.sweep_trials(path.parent) for path in tmp_path.rglob("trials.csv")} == {2}
 
 
 def test_the_line_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,8 +31,8 @@ def test_every_trials_mean_loss_and_error(
     assert 0 < float(errors.min()) < 1
 
 
-def test_a_trial_that_diverged_is_not_an_error() -> None:
+def test_a_trial_that_diverged_has_neither() -> None:
     model, weights = stack(SimpleCNN, [2])
     weights["dense.weight"][0, 3] = torch.nan
     losses, errors = loss_and_error(model, weights, *examples((1, 28, 28), 5))
-    assert losses.isnan().all() and 0 <= float(errors) <= 1
+    assert losses.isnan().all() and errors.isnan().all()

@@ -63,6 +63,14 @@ def test_what_changes_no_result_is_accepted_and_never_overwritten(study: Path, c
     assert saved(study) == before
 
 
+def test_the_most_trials_that_a_sweep_asked_for_are_known(study: Path) -> None:
+    found = []
+    for trials in (None, 25, 100, 50, None):
+        record.claim(study, config(), [], trials)
+        found.append(record.sweep_trials(study))
+    assert found == [0, 25, 100, 100, 100]
+
+
 @pytest.mark.parametrize(
     ("changed", "named"),
     [

@@ -20,14 +20,22 @@ def curve(c1: float, c2: float) -> Curve:
     return lambda b: 16 * np.ceil((c1 / b + c2) / 16)
 
 
+SEARCHED = "optimizer.lr=interval(0, 1)"
 DENSE, SPARSE = curve(2e4, 100), curve(6e4, 200)
 
 
 def studies(dense: Curve, sparse: Curve | None, b: Sequence[int] = B, **changed: Any) -> pd.DataFrame:
     """A finished study for each batch size, dense and 90% sparse; a callable in `changed` is a function of B."""
     common = {"workload": "w", "dataset": "mnist", "model": "cnn", "optimizer": "momentum", "lr_schedule": "constant"}
-    common |= {"pruning": "snip", "goal_error": 0.02, "interval_steps": 16, "censored": 0, "state": "finished"}
-    common |= {"lr": lambda b: 1e-3 * b**0.5, "boundary": "", "space": "optimizer.lr=interval(0, 1)", **changed}
+    common |= {
+        "pruning": "snip",
+        "goal_error": 0.02,
+        "interval_steps": 16,
+        "max_steps": 40000,
+        "censored": 0,
+        "state": "finished",
+    }
+    common |= {"lr": lambda b: 1e-3 * b**0.5, "boundary": "", "space": SEARCHED, **changed}
     rows = [
         common
         | {name: value(size) for name, value in common.items() if callable(value)}
@@ -134,6 +142,8 @@ def test_1_one_curve_against_it_is_enough_and_running_studies_do_not_count() -> 
         (lambda b: 100, lambda b: 464, B, HOLDS),  # 464 may be 449
         (DENSE, SPARSE, B[:2], UNKNOWN),
         (DENSE, None, B, UNKNOWN),
+        (DENSE, lambda b: None if b >= 64 else SPARSE(b), B, FAILS),  # the budget alone is more than 4.5 times
+        (DENSE, lambda b: None if b == 2 else SPARSE(b), B, HOLDS),  # 40,000 is not 4.5 times 10,112: cannot tell
         (lambda b: 32, lambda b: 320, B, UNKNOWN),  # too close to the check interval
     ],
 )
@@ -187,6 +197,7 @@ def test_4_momentum_against_sgd(momentum: Curve, critical: float, b: Sequence[in
         ({0: [1, 2, 3], 0.9: [9, 9, 2]}, FAILS),  # not throughout
         ({0: [1, 2, 3], 0.9: [9, 9]}, UNKNOWN),
         ({0: [1, 2, 3], 0.9: [9, np.nan, 9]}, UNKNOWN),
+        ({0: [1, 2, 3], 0.5: [np.nan] * 3, 0.9: [4, 4, 4]}, HOLDS),  # every trial at 50% diverged
         ({0: [1, 2, 3], 0.5: [9, 9, 9]}, UNKNOWN),
         ({}, UNKNOWN),
     ],
@@ -203,12 +214,15 @@ def test_5_other_batch_sizes_are_not_compared() -> None:
 @pytest.mark.parametrize(
     ("lr", "boundary", "space", "verdict"),
     [
-        (lambda b: 1e-3 * b**0.5, "", "known", HOLDS),
-        (lambda b: 1e-2 * b**-0.5, "", "known", FAILS),
-        (lambda b: 1e-3 * b**0.5, lambda b: "lr" if b > 64 else "", "known", FAILS),
-        (lambda b: 1e-3 * b**0.5, lambda b: "lr" if b > 8192 else "", "known", HOLDS),  # 13 of 14 inside
+        (lambda b: 1e-3 * b**0.5, "", SEARCHED, HOLDS),
+        (lambda b: 1e-2 * b**-0.5, "", SEARCHED, FAILS),
+        (lambda b: 1e-3 * b**0.5, lambda b: "lr" if b > 64 else "", SEARCHED, FAILS),
+        (lambda b: 1e-3 * b**0.5, lambda b: "lr" if b > 8192 else "", SEARCHED, HOLDS),  # 2 of 28
+        (lambda b: 1e-3 * b**0.5, lambda b: "lr" if b > 2048 else "", SEARCHED, HOLDS),  # 6 of 28: chance has 2.8
+        (lambda b: 1e-3 * b**0.5, "momentum", SEARCHED, HOLDS),  # the claim is about the learning rate
         (lambda b: 1e-3 * b**0.5, "", "", UNKNOWN),
-        (lambda b: 1e-2 * (1 + b % 7), "", "known", UNKNOWN),  # scatter
+        (lambda b: 1e-3 * b**0.5, "", "optimizer.momentum=interval(0, 1)", UNKNOWN),
+        (lambda b: 1e-2 * (1 + b % 7), "", SEARCHED, UNKNOWN),  # scatter
     ],
 )
 def test_6_learning_rate(lr: Curve, boundary: Any, space: str, verdict: str) -> None:

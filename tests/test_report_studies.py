@@ -171,6 +171,17 @@ def test_a_study_with_trials_to_come_is_running(tmp_path: Path) -> None:
     assert the_study(gather([tmp_path]))["state"] == "running"
 
 
+def test_a_study_whose_next_job_is_still_to_come_is_running(tmp_path: Path) -> None:
+    path = study(tmp_path, 4, 0, [64, math.inf])
+    configure(path, [])
+    assert the_study(gather([tmp_path]))["state"] == "finished"
+    (path / ".hydra" / "sweep.yaml").write_text("trials: 4\n")
+    found = gather([tmp_path])
+    row = the_study(found)
+    assert row["state"] == "running" and "hydra.sweeper.trials=4" in row["command"]
+    assert "2 of its 4 trials" in " ".join(found.missing)
+
+
 def test_command_of_a_sweep_and_boundary(tmp_path: Path) -> None:
     path = study(tmp_path / "it's", 64, 0.9, [math.inf, 96, 160, None])
     typed = ["data.root=my data", "++sparsity=0.9", "batch_size=64", "+x='a: b'", *lists(path)]

@@ -46,6 +46,7 @@ def sparse_is_less_smooth(results: Results) -> Claim:
 
 
 def _rising(rows: pd.DataFrame) -> tuple[Case, str]:
+    rows = rows.dropna(subset=["smoothness"])
     common = rows.groupby("batch_size")["sparsity"].nunique() == rows["sparsity"].nunique()
     rows = rows[rows["batch_size"].map(common).astype(bool)]
     means = rows.groupby(["sparsity", "trial", "batch_size"])["smoothness"].mean().groupby("sparsity").mean()
@@ -67,9 +68,9 @@ def learning_rate_grows(results: Results) -> Claim:
     """Claim 6, by the best learning rates of all curves, and where in their search ranges the best trials lie."""
     studies = finished(results.studies)
     grows, slope, points = _slope_of_learning_rate(studies)
-    known = studies[studies["space"] != ""]
-    inside = (known["boundary"] == "").sum()
-    edges: Case = bool(inside >= 0.9 * len(known)) if len(known) >= 3 else None
+    known = studies[studies["space"].str.contains("optimizer.lr=", regex=False)]
+    at_edge = int(known["boundary"].str.split().map(lambda names: "lr" in names).sum())
+    edges = _more_than_chance(at_edge, len(known))
     slopes = (
         f"log lr against log B has slope {slope:.2f} over {points} studies"
         if points
@@ -79,10 +80,11 @@ def learning_rate_grows(results: Results) -> Claim:
         6,
         "The best learning rate grows with the batch size; best trials lie inside the search range.",
         verdict([all_of([grows, edges])]),
-        f"{slopes}; {inside} of {len(known)} best trials lie inside a known search range.",
+        f"{slopes}; at {at_edge} of {len(known)} best trials the learning rate lies at the edge of what was searched.",
         "The common least-squares slope of log lr of the best trial against log B over all curves of 3 or more batch "
         "sizes, each with its own level, is positive with a one-sided p < 0.05 (not positive: contradicts; otherwise: "
-        "cannot tell), and at least 90% of 3 or more best trials have no metaparameter in the outer 5% of its range.",
+        "cannot tell), and the best trials, 3 or more, do not have their learning rate in the outer 5% at either end "
+        "of its search range more often than the one in ten that chance puts there (one-sided binomial p < 0.05).",
     )
 
 
@@ -101,6 +103,15 @@ def _slope_of_learning_rate(studies: pd.DataFrame) -> tuple[Case, float, int]:
     error = math.sqrt(max(float(((y - slope * x) ** 2).sum()), 1e-24) / free / float(x @ x))
     positive: Case = True if t.sf(slope / error, free) < 0.05 else None
     return (False if slope <= 0 else positive), slope, points
+
+
+def _more_than_chance(at_edge: int, studies: int) -> Case:
+    """False where more best trials lie in the outer tenth of the range than by chance, None with too few studies."""
+    from scipy.stats import binomtest
+
+    if studies < 3:
+        return None
+    return bool(binomtest(at_edge, studies, 0.1, "greater").pvalue >= 0.05)
 
 
 def range_narrows(results: Results) -> Claim:

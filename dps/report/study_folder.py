@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from dps import results
+from dps import record, results
 from dps.space import Dimension, parse, sample
 
 CHECKPOINTS = "trials=*.ckpt"
@@ -31,16 +31,12 @@ class StudyFolder:
     config: Mapping[str, Any]
     overrides: Sequence[str] | None  # as typed for the first job; None where they are not recorded
     running: bool  # or stopped before all of its trials were recorded
+    trials_asked: int  # when the study is finished
 
     @property
     def first(self) -> pd.Series[Any]:
         """Any one trial, for what all of them share."""
         return self.trials.iloc[0]
-
-    @property
-    def trials_asked(self) -> int:
-        """How many trials the study has when it is finished."""
-        return len({*self.trials["trial"], *_asked(self.config)})
 
     @cached_property
     def searched(self) -> list[Dimension]:
@@ -97,14 +93,12 @@ def read(path: Path) -> StudyFolder:
     """The study in a folder; ValueError where a file is damaged."""
     trials, loaded = results.read(path), _load(path / ".hydra" / "config.yaml", dict)
     config = pd.json_normalize(loaded).iloc[0].to_dict() if loaded else {}
-    unfinished = not set(trials["trial"]).issuperset(_asked(config))
-    running = unfinished or any(path.glob(CHECKPOINTS))
-    return StudyFolder(path, trials, config, _load(path / ".hydra" / "overrides.yaml", list), running)
-
-
-def _asked(config: Mapping[str, Any]) -> list[int]:
-    asked = config.get("trial", [])
-    return asked if isinstance(asked, list) else [asked]
+    first_job = config.get("trial", [])
+    asked = {*(first_job if isinstance(first_job, list) else [first_job]), *range(record.sweep_trials(path))}
+    recorded = set(trials["trial"])
+    running = not asked <= recorded or any(path.glob(CHECKPOINTS))
+    overrides = _load(path / ".hydra" / "overrides.yaml", list)
+    return StudyFolder(path, trials, config, overrides, running, len(asked | recorded))
 
 
 def _load(path: Path, kind: type) -> Any:

@@ -9,7 +9,10 @@ from matplotlib.axes import Axes
 from dps.report.figures import style
 from dps.report.figures.style import Look
 
-BARS = "Bars: 95% bootstrap intervals over the trials; an end that the race leaves unknown is not drawn."
+BARS = (
+    "Bars: 95% bootstrap intervals over the trials; an end that the race, or too few complete trials, leave unknown is "
+    "not drawn."
+)
 
 
 def reached(studies: pd.DataFrame) -> pd.DataFrame:
