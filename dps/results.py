@@ -70,12 +70,15 @@ def lock(folder: Path) -> FileLock:
     return FileLock(folder / ".trials.lock")
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replaces the file by the text or, if that fails, leaves it as it was; the caller holds the study's lock."""
-    temporary = path.with_name(f".{path.name}.tmp")
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replaces the file by the text (UTF-8) or bytes or, if that fails, leaves it as it was.
+
+    Of a file in a study's folder, the caller holds the study's lock.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with temporary.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -36,7 +36,7 @@ def _measure(cfg: DictConfig) -> None:
     data = cases.data_for(measure.with_values(cfg, {}))
     with console.status("measuring the machine") as status, tempfile.TemporaryDirectory() as folder:
         alone, plain = cases.plain_steps(cfg, data), cases.plain_costs(cfg, data)
-        keep_freed_memory()  # from here on: the plain way has its memory as PyTorch leaves it
+        keep_freed_memory()  # only now: the plain way was timed with memory as PyTorch leaves it
         rates = measure.throughput(measure.with_values(cfg, {}), data, cfg.bench.seconds)
         rates["matrix_product_flops"] = measure.matrix_product_flops(data.train_images.device, cfg.bench.seconds)
         steps = cases.step_cases(cfg, data, rates, alone)

@@ -1,10 +1,10 @@
 """The report's folder: refused where it is not ours, filled so that no file is ever half written."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from dps.report.page import GENERATOR
+from dps.results import write_atomically
 
 PAGE = "index.html"
 MAKER = "dps-report"  # in every PNG and PDF, so that a figure says whose it is
@@ -28,7 +28,7 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in sorted(files, key=lambda name: name != PAGE):
-            _write_atomically(folder / name, files[name])
+            write_atomically(folder / name, files[name])
         for path in folder.iterdir():
             if path.name not in files and _is_figure(path):
                 path.unlink()
@@ -45,12 +45,3 @@ def _is_report(folder: Path) -> bool:
 
 def _is_figure(path: Path) -> bool:
     return path.suffix in {".pdf", ".png"} and path.is_file() and MAKER.encode() in path.read_bytes()
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
