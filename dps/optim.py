@@ -79,7 +79,7 @@ class SGD(torch.optim.Optimizer):
         state = self.state[weight]
         if "velocity" not in state:
             state["velocity"] = torch.zeros_like(weight)
-        velocity: Tensor = state["velocity"].mul_(momentum).add_(weight.grad)
+        velocity: Tensor = torch.addcmul(weight.grad, state["velocity"], momentum, out=state["velocity"])
         return torch.addcmul(weight.grad, velocity, momentum) if self.nesterov else velocity
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -97,18 +97,21 @@ class Trials(nn.Module):
 
     @torch.no_grad()
     def mistakes(self, rows: Sequence[int], images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Whether each trial is wrong on each example (rows, N), and whether all its logits are finite (rows,).
+        """Whether each trial is wrong on each example (rows, N), and whether all its logits are finite (rows,)."""
+        logits = torch.stack((self._by_slice if images.is_cuda else self._by_row)(rows, images))
+        return logits.argmax(2) != labels, logits.isfinite().all(2).all(1)
 
-        One trial at a time: a forward pass over tens of examples gains nothing from a stack.
-        """
-        wrong, finite = [], []
-        for row in rows:
-            index, inner = self.place(row)
-            part = self.parts[index]
-            logits = self.logits([weights[inner : inner + 1] for weights in part.weights], images)[0]
-            wrong.append(logits.argmax(1) != labels)
-            finite.append(logits.isfinite().all())
-        return torch.stack(wrong), torch.stack(finite)
+    def _by_row(self, rows: Sequence[int], images: Tensor) -> list[Tensor]:
+        """Logits (N, C) of each row, one pass for each: a CPU gains nothing from stacking tens of examples."""
+        places = [self.place(row) for row in rows]
+        weights = [[w[inner : inner + 1] for w in self.parts[index].weights] for index, inner in places]
+        return [self.logits(row_weights, images)[0] for row_weights in weights]
+
+    def _by_slice(self, rows: Sequence[int], images: Tensor) -> list[Tensor]:
+        """Logits (N, C) of each row, one pass for each slice, with every row of it, so that none depends on `rows`."""
+        places = [self.place(row) for row in rows]
+        slices = {index: self.logits(tuple(self.parts[index].weights), images) for index, _ in places}
+        return [slices[index][inner] for index, inner in places]
 
     @torch.no_grad()
     def finite(self) -> list[bool]:

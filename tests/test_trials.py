@@ -463,7 +463,10 @@ def test_a_mask_of_other_than_0_and_1_is_refused() -> None:
         stack.trials.prune(masks)
 
 
-def test_mistakes_are_those_of_the_plain_network() -> None:
+@pytest.mark.parametrize("pass_over", ["a row", "a slice, as on a GPU"])
+def test_mistakes_are_those_of_the_plain_network(pass_over: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if pass_over != "a row":
+        monkeypatch.setattr(Trials, "_by_row", Trials._by_slice)
     stack = Stack(SMALL, [7, 8, 9], 2)
     images, labels = SMALL.batches(1, 50)[0]
     with torch.no_grad():
@@ -473,3 +476,12 @@ def test_mistakes_are_those_of_the_plain_network() -> None:
         logits = plain.small(list(SMALL.initial(seed).values()), images)
         assert torch.equal(flags, logits.max(1).indices != labels)
     assert finite.tolist() == [True, True, False]
+
+
+def test_a_row_has_the_same_logits_whichever_others_are_asked_for() -> None:
+    stack = Stack(SIMPLE_CNN, range(5), 2, dtype=torch.float32)
+    images = SIMPLE_CNN.batches(1, 48, torch.float32)[0][0]
+    for logits in (stack.trials._by_row, stack.trials._by_slice):
+        everyone = logits(range(5), images)
+        assert torch.equal(logits([3], images)[0], everyone[3])
+        assert torch.equal(torch.stack(logits([4, 0], images)), torch.stack([everyone[4], everyone[0]]))
