@@ -274,6 +274,14 @@ def test_measured_constants_give_the_predicted_ratio(sweep: Path, tmp_path: Path
     assert len(found.smoothness) == 12 and len(found.curves) == 18
 
 
+def test_only_the_steps_that_both_networks_have_count_in_the_ratio(tmp_path: Path) -> None:
+    for sparsity, factor in ((0, 1.0), (0.9, 1.5)):
+        measure(study(tmp_path, 64, sparsity, [math.inf]), factor)
+    later = [{"trial": trial, "step": 200, "smoothness": 1e6} for trial in (0, 1)]
+    measurements.merge(tmp_path / "batch_size=64,sparsity=0.9", measurements.SMOOTHNESS, later)
+    assert gather([tmp_path]).theory["c1_ratio_predicted"].tolist() == pytest.approx([1, 1.5**3])
+
+
 def test_the_same_measured_twice_is_refused(sweep: Path, tmp_path: Path) -> None:
     measure(sweep / "batch_size=16,sparsity=0.9", 1)
     measure(study(tmp_path / "apart", 16, 0.9, [math.inf]), 1)

@@ -22,7 +22,7 @@ COLUMNS = (
     *(column for name, end in zip(FITTED, ENDS, strict=True) for column in (name, f"{end}_low", f"{end}_high")),
     *("interval", "delta", "beta", "smoothness", "noise_scale", "c1_ratio_predicted", "c1_ratio_measured"),
 )
-Measured = dict[str, "pd.Series[float]"]  # a quantity by batch size
+Measured = dict[str, "pd.Series[float]"]  # a quantity by batch size, L by batch size and step
 
 
 def table(
@@ -39,7 +39,7 @@ def table(
         setting = tuple(group.iloc[0][list(SETTING)])
         measured = _measured(*(_of(frame, setting) for frame in (smoothness, noise, curves)))
         rows.append(dict(zip(CURVE, key, strict=True)) | _fitted(known, [folders[name] for name in known["folder"]]))
-        rows[-1] |= {name: values.mean() if len(values) else math.nan for name, values in measured.items()}
+        rows[-1] |= {name: values.groupby("batch_size").mean().mean() for name, values in measured.items()}
         found.append(measured)
     for row, own in zip(rows, found, strict=True):
         dense = _dense(rows, row)
@@ -83,9 +83,10 @@ def _of(frame: pd.DataFrame, setting: tuple[Any, ...]) -> pd.DataFrame:
 
 
 def _measured(smoothness: pd.DataFrame, noise: pd.DataFrame, curves: pd.DataFrame) -> Measured:
-    """Each quantity by batch size, averaged over the trials.
+    """Each quantity by batch size, and L by batch size and step, averaged over the trials.
 
-    L and both parts of the noise scale over the steps of a trial, beta and Delta from its start (Proposition 3.1).
+    Both parts of the noise scale are averaged over the steps of a trial; beta and Delta are those of its start
+    (Proposition 3.1).
     """
     trial = ["batch_size", "pruning", "trial"]
     start = noise[noise["step"] == 0]
@@ -94,7 +95,7 @@ def _measured(smoothness: pd.DataFrame, noise: pd.DataFrame, curves: pd.DataFram
     parts = noise.groupby(trial)[["gradient_variance", "gradient_squared_norm"]].mean()
     return {
         "delta": deltas.groupby("batch_size").mean(),
-        "smoothness": smoothness.groupby(trial)["smoothness"].mean().groupby("batch_size").mean(),
+        "smoothness": smoothness.groupby(["batch_size", "step"])["smoothness"].mean(),
         "beta": start.groupby("batch_size")["gradient_variance"].mean(),
         "noise_scale": (parts["gradient_variance"] / parts["gradient_squared_norm"]).groupby("batch_size").mean(),
     }
@@ -108,7 +109,7 @@ def _dense(rows: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> int | N
 
 
 def _predicted(sparse: Measured, dense: Measured) -> float:
-    """The ratio from what was measured at the batch sizes that both have."""
+    """The ratio from what was measured at the batch sizes, and of L at the steps, that both have."""
     terms = []
     for name in MEASURED:
         common = sparse[name].index.intersection(dense[name].index)
