@@ -6,7 +6,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -76,14 +76,14 @@ def _task(cfg: DictConfig, folder: Path, trials: Sequence[dict[str, Any]]) -> St
     return StudyTask(build, instantiate(cfg.optimizer), instantiate(cfg.lr_schedule), trials, shape)
 
 
-def _recorded(folder: Path, given: dict[str, int], measure: Callable[[], SliceShape]) -> SliceShape:
+def _recorded(folder: Path, given: dict[str, Any], measure: Callable[[], SliceShape]) -> SliceShape:
     """The study's slice shape: that of its first start, so that every later job and start repeats its arithmetic."""
     path = folder / ".hydra" / "stack.yaml"
     with results.lock(folder):
         if path.exists():
-            saved = OmegaConf.load(path)
-            return SliceShape(saved.trials_per_slice, saved.examples_per_pass)
-        shape = SliceShape(**given) if len(given) == 2 else replace(measure(), **given)
+            saved: Any = OmegaConf.load(path)
+            return SliceShape(**saved)
+        shape = SliceShape(**given) if len(given) == len(fields(SliceShape)) else replace(measure(), **given)
         results.write_atomically(path, OmegaConf.to_yaml(vars(shape)))
         return shape
 

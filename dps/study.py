@@ -51,9 +51,10 @@ def check(cfg: DictConfig) -> None:
             value is None or (_is_int(value) and value > 0), key, value, "a positive integer, or null to measure it"
         )
     _require(cfg.trainer.precision in PRECISIONS, "trainer.precision", cfg.trainer.precision, f"one of {PRECISIONS}")
-    for key in ("race", "goal.early_reject"):
+    for key, or_null in (("race", ""), ("goal.early_reject", ""), ("stack.products", ", or null to measure it")):
         value = OmegaConf.select(cfg, key)
-        _require(isinstance(value, bool), key, value, "true or false")
+        accepted = isinstance(value, bool) or (value is None and or_null != "")
+        _require(accepted, key, value, f"true or false{or_null}")
     _require(_is_int(cfg.seed_data) and cfg.seed_data >= 0, "seed_data", cfg.seed_data, "an integer from 0 on")
     if cfg.batch_size % cfg.trainer.devices:
         raise ValueError(f"trainer.devices={cfg.trainer.devices} must divide batch_size={cfg.batch_size}")

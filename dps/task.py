@@ -61,7 +61,7 @@ class StudyTask(pl.LightningModule):
         shape = self.trainer.strategy.broadcast(own)
         assert shape is not None
         seeds = [row["trial"] for row in self.metaparameters]
-        self.trials = Trials(self._model(), seeds, shape.trials_per_slice, shape.examples_per_pass)
+        self.trials = Trials(self._model(), seeds, **vars(shape))
 
     def configure_optimizers(self) -> SGD:
         """One SGD over all slices, every trial with its own metaparameters."""

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from dps.models.layers import Conv2d
 from dps.optim import SGD
 from dps.slice import Slice
 
@@ -21,8 +22,18 @@ from dps.slice import Slice
 class Trials(nn.Module):
     """All trials of one study; `rows[r]` is the number of the trial in row r, or None where the row is idle."""
 
-    def __init__(self, model: nn.Module, seeds: Sequence[int], trials_per_slice: int, examples_per_pass: int):
+    def __init__(
+        self,
+        model: nn.Module,
+        seeds: Sequence[int],
+        trials_per_slice: int,
+        examples_per_pass: int,
+        products: bool = False,
+    ):
         super().__init__()
+        for layer in model.modules():
+            if isinstance(layer, Conv2d):
+                layer.products = products
         self.trials_per_slice, self.examples_per_pass = trials_per_slice, examples_per_pass
         parts = [seeds[first : first + trials_per_slice] for first in range(0, len(seeds), trials_per_slice)]
         self.slices = nn.ModuleList(Slice(model, part, trials_per_slice) for part in parts)

@@ -24,7 +24,7 @@ from dps.measurements import CURVES, NOISE, SMOOTHNESS, Table
 from dps.task import StudyTask
 
 SMALL = ["data.train_examples=null", "batch_size=8", "goal.interval_steps=4", "max_steps=12", "race=false"]
-STACK = ["stack.trials_per_slice=2", "stack.examples_per_pass=8"]
+STACK = ["stack.trials_per_slice=2", "stack.examples_per_pass=8", "stack.products=false"]
 # of these, trial 0 diverges, 1 reaches the goal before the budget is spent, 3 learns too slowly
 MIXED = ["trial=[0,1,3]", "optimizer.lr=[1e9,0.05,1e-3]", "goal.error=0.4"]
 INTERVALS = [f"callbacks.{name}.interval_steps={n}" for name, n in (("smoothness", 4), ("noise", 6), ("curves", 4))]

@@ -21,8 +21,10 @@ from dps.goal import GoalCheck
 from dps.models import SimpleCNN, initialise
 from dps.optim import SGD
 from dps.task import StudyTask
+from dps.tuning import SliceShape
 
-STACK = ["stack.trials_per_slice=2", "stack.examples_per_pass=8"]  # else measured, and not the same in two folders
+# else measured, and not the same in two folders
+STACK = ["stack.trials_per_slice=2", "stack.examples_per_pass=8", "stack.products=false"]
 SMALL = ["batch_size=8", "goal.error=0.3", "goal.interval_steps=4", "max_steps=36", *STACK]
 # of these, trial 0 diverges, 1 and 2 reach the goal at different steps, 3 learns too slowly
 MIXED = ["trial=[0,1,2,3]", "optimizer.lr=[1e9,0.02,0.002,1e-6]"]
@@ -333,3 +335,15 @@ def test_a_damaged_checkpoint_is_named(stopped: Path) -> None:
 def test_no_logger(tmp_path: Path) -> None:
     run(tmp_path, *SMALL, "optimizer.lr=0.02", "logger=null")
     assert not list(tmp_path.rglob("metrics.csv"))
+
+
+def test_a_study_keeps_the_shape_of_its_first_start(tmp_path: Path) -> None:
+    def measure() -> SliceShape:
+        return SliceShape(4, 16, True)
+
+    (tmp_path / ".hydra").mkdir()
+    assert fit._recorded(tmp_path, {"examples_per_pass": 8}, measure) == SliceShape(4, 8, True)
+    everything = {"trials_per_slice": 1, "examples_per_pass": 1, "products": False}
+    assert fit._recorded(tmp_path, everything, measure) == SliceShape(4, 8, True)
+    (tmp_path / ".hydra" / "stack.yaml").write_text("trials_per_slice: 3\nexamples_per_pass: 5\n")
+    assert fit._recorded(tmp_path, {}, measure) == SliceShape(3, 5, False)

@@ -49,26 +49,32 @@ def test_a_valid_convolution_pads_nothing() -> None:
     assert Conv2d(1, 4, 5)(torch.zeros(2, 1, 28, 28)).shape == (2, 4, 24, 24)
 
 
+@pytest.mark.parametrize("products", [False, True], ids=["grouped", "products"])
+@pytest.mark.parametrize("same", [False, True], ids=["valid", "same"])
+@pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("shared", [True, False], ids=["shared images", "images of each trial"])
-def test_a_stack_of_convolutions_is_each_of_them(shared: bool) -> None:
-    trials, layer = 3, Conv2d(2, 5, 3, 2, same=True).double()
+def test_a_stack_of_convolutions_is_each_of_them(shared: bool, stride: int, same: bool, products: bool) -> None:
+    trials, layer = 3, Conv2d(2, 5, 3, stride, same=same).double()
+    layer.products = products
     weight, bias = random(trials, 5, 2, 3, 3, seed=1), random(trials, 5, seed=2)
-    x = random(4, 2 if shared else trials * 2, 8, 8)
+    x = random(4, 2 if shared else trials * 2, 8, 8 if same else 7)
     stacked = torch.func.functional_call(layer, {"weight": weight, "bias": bias}, (x,))
-    assert stacked.shape == (4, trials * 5, 4, 4)
     for t in range(trials):
         own = x if shared else x[:, 2 * t : 2 * t + 2]
-        expected = plain.tensorflow_conv(own, weight[t], bias[t], 2)
+        convolve = plain.tensorflow_conv if same else F.conv2d
+        expected = convolve(own, weight[t], bias[t], stride)
         torch.testing.assert_close(stacked[:, 5 * t : 5 * t + 5], expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("products", [False, True], ids=["grouped", "products"])
 @pytest.mark.parametrize("examples", [1, 4, 5, 9])
 @pytest.mark.parametrize("shared", [True, False], ids=["shared images", "images of each trial"])
 @pytest.mark.parametrize(("size", "kernel", "stride", "same"), [(8, 3, 2, True), (8, 5, 1, False), (9, 3, 1, True)])
 def test_the_gradients_of_a_stack_are_those_of_each(
-    size: int, kernel: int, stride: int, same: bool, shared: bool, examples: int
+    size: int, kernel: int, stride: int, same: bool, shared: bool, examples: int, products: bool
 ) -> None:
     trials, layer = 3, Conv2d(2, 5, kernel, stride, same).double()
+    layer.products = products
     weight, bias = random(trials, 5, 2, kernel, kernel, seed=1), random(trials, 5, seed=2)
     leaves = [values.requires_grad_() for values in (random(examples, 2 if shared else 6, size, size), weight, bias)]
     stacked = torch.func.functional_call(layer, {"weight": weight, "bias": bias}, (leaves[0],))

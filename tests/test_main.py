@@ -11,7 +11,8 @@ from omegaconf import DictConfig
 from dps import fit, main, results
 
 SMALL = ["batch_size=8", "goal.error=0.3", "goal.interval_steps=4", "max_steps=32"]
-STACK = ["stack.trials_per_slice=2", "stack.examples_per_pass=8"]  # else measured, and not the same in two folders
+# else measured, and not the same in two folders
+STACK = ["stack.trials_per_slice=2", "stack.examples_per_pass=8", "stack.products=false"]
 GRID = ["-m", "batch_size=8,16", "sparsity=0,0.5", "goal.error=0.3", "goal.interval_steps=4", "max_steps=32"]
 TWO_TRIALS = "hydra.sweeper.trials=2"
 CONTRACT = (

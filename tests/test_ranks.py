@@ -18,6 +18,7 @@ TYPED = [
     "trainer.precision=64-true",
     "stack.trials_per_slice=2",
     "stack.examples_per_pass=4",
+    "stack.products=false",
 ]
 TWO_RANKS = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
 NUMBERS = ["validation_error", "test_error"]

@@ -1,5 +1,6 @@
 """The LightningModule: what a study's trials do, step by step, against plain PyTorch."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -79,15 +80,21 @@ def plain_weights(start: list[Tensor], trial: int, momentum: bool, nesterov: boo
     return [*found, [parameter.detach().clone() for parameter in model.parameters()]]
 
 
-@pytest.mark.parametrize("schedule", ["constant", "linear"])
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov"])
+@pytest.mark.parametrize(
+    ("optimizer", "schedule", "products"),
+    [
+        *itertools.product(["sgd", "momentum", "nesterov"], ["constant", "linear"], ["false"]),
+        ("momentum", "constant", "true"),
+    ],
+)
 def test_every_trial_follows_its_own_metaparameters(
-    tmp_path: Path, history: Weights, optimizer: str, schedule: str
+    tmp_path: Path, history: Weights, optimizer: str, schedule: str, products: str
 ) -> None:
     typed = ["trial=[4,0,7]", "optimizer.lr=[0.02,0.005,0.05]", f"optimizer={optimizer}", "batch_size=8"]
     typed += ["optimizer.momentum=[0.9,0,0.5]"] if optimizer != "sgd" else []
     typed += LINEAR if schedule == "linear" else []
-    typed += ["stack.trials_per_slice=2", "stack.examples_per_pass=3", "trainer.precision=64-true"]
+    typed += ["stack.trials_per_slice=2", "stack.examples_per_pass=3", f"stack.products={products}"]
+    typed += ["trainer.precision=64-true"]
     assert dps(tmp_path, *typed, "goal.error=0", f"max_steps={STEPS}").code == 0
     assert len(history) == STEPS + 1
     for trial in LR:

@@ -1,5 +1,5 @@
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -36,6 +36,7 @@ class Network:
     build: Callable[[], nn.Module]
     plain: plain.Network
     image: tuple[int, int, int]
+    products: bool = False
 
     def batches(self, number: int, size: int, dtype: torch.dtype = torch.float64) -> list[Batch]:
         generator = torch.Generator().manual_seed(17)
@@ -66,6 +67,7 @@ class Network:
 
 SMALL = Network(Small, plain.small, (2, 6, 6))
 SIMPLE_CNN = Network(SimpleCNN, plain.simple_cnn, (1, 28, 28))
+PRODUCTS = replace(SIMPLE_CNN, products=True)
 SHALLUE = Network(SimpleCNNShallue, plain.simple_cnn_shallue, (1, 28, 28))
 RESNET8 = Network(ResNet8, plain.resnet8, (3, 32, 32))
 
@@ -94,7 +96,7 @@ class Stack:
         lr: Mapping[int, float] | None = None,
         **columns: Any,
     ):
-        self.trials = Trials(network.build().to(dtype), seeds, trials_per_slice, examples_per_pass)
+        self.trials = Trials(network.build().to(dtype), seeds, trials_per_slice, examples_per_pass, network.products)
         own = [options(optimizer, seed) for seed in seeds]
         self.sgd = SGD(
             [list(part.parameters()) for part in self.trials.slices],
@@ -169,6 +171,7 @@ def test_a_trial_in_a_stack_of_16_is_the_trial_alone(optimizer: str, sparsity: f
     ("network", "optimizer", "sparsity", "trials", "steps", "batch_size"),
     [
         pytest.param(SIMPLE_CNN, "momentum", 0.9, 16, 100, 1, id="simple_cnn"),
+        pytest.param(PRODUCTS, "momentum", 0.9, 4, 100, 2, id="simple_cnn, by products"),
         pytest.param(RESNET8, "nesterov", 0.5, 2, 40, 2, id="resnet8"),
         pytest.param(RESNET8, "sgd", 0, 2, 10, 6, id="resnet8, larger batch"),
         pytest.param(SHALLUE, "sgd", 0, 2, 4, 2, id="simple_cnn_shallue"),
@@ -252,6 +255,7 @@ SINGLE: dict[str, Any] = {"dtype": torch.float32, "optimizer": "nesterov"}
     params=[
         pytest.param((SMALL, 200, 8), id="small"),
         pytest.param((SIMPLE_CNN, 120, 4), id="simple_cnn"),
+        pytest.param((PRODUCTS, 120, 4), id="simple_cnn, by products"),
         pytest.param((SIMPLE_CNN, 100, 20), id="simple_cnn, larger batch", marks=pytest.mark.slow),
     ],
 )

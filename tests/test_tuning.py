@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -25,11 +27,14 @@ def test_candidates_of_a_small_study_include_all_at_once() -> None:
     assert SliceShape(1, 4) in list(candidates(4, 16, 512))
 
 
-def test_the_measured_shape_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("products", [False, True])
+def test_the_measured_shape_is_kept(monkeypatch: pytest.MonkeyPatch, products: bool) -> None:
     monkeypatch.setattr(tuning, "SECONDS_A_SHAPE", 0)
+    monkeypatch.setitem(tuning.PRODUCTS, "cpu", (products,))
     images = torch.zeros(10, 1, 28, 28)
     first = slice_shape(SimpleCNN, images, batch_size=4, trials=3)
-    assert first in list(candidates(4, 3, 512))
+    assert replace(first, products=False) in list(candidates(4, 3, 512))
+    assert first.products is products
 
     def again(*_: object) -> None:
         raise AssertionError("measured again")

@@ -1,7 +1,8 @@
 """Layers that run one model, or a whole stack of them when torch.func.functional_call hands them stacked parameters.
 
 A stack rides beside the channels: every convolution of T models is one grouped convolution in channels-last memory,
-which costs one kernel launch where T models cost T. Elementwise and pooling functions need no change.
+or one batch of matrix products, which costs one kernel launch where T models cost T. Elementwise and pooling functions
+need no change.
 
 Shapes: T trials, B batch, C and O channels, H and W pixels, F features.
     images of one model        (B, C, H, W)        features of one model      (B, F)
@@ -21,11 +22,15 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
 
 
 class Conv2d(nn.Conv2d):
-    """A square convolution with bias; `same` pads as TensorFlow does, otherwise nothing is padded ('valid')."""
+    """A square convolution with bias; `same` pads as TensorFlow does, otherwise nothing is padded ('valid').
+
+    With `products`, a stack whose models differ in their images is one batch of matrix products.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, same: bool = False):
         super().__init__(in_channels, out_channels, kernel, stride)
         self.same = same
+        self.products = False
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, O, H', W'); in a stack, images (B, C, H, W) shared by all trials or (B, T * C, H, W)."""
@@ -40,8 +45,21 @@ class Conv2d(nn.Conv2d):
                 padding = top
             else:
                 x = F.pad(x, (left, right, top, bottom))
+        if groups > 1 and self.products:
+            return self._by_products(F.pad(x, (padding,) * 4))
         x = x.to(memory_format=torch.channels_last)
         return F.conv2d(x, weight, bias, self.stride, padding, groups=groups)
+
+    def _by_products(self, x: Tensor) -> Tensor:
+        """(B, T * C, H, W) to (B, T * O, H', W'): each model's patches, as rows of a matrix, times its weights."""
+        patches = x.unflatten(1, (self.weight.shape[0], -1)).transpose(0, 1)
+        for axis in (3, 4):
+            patches = patches.unfold(axis, self.kernel_size[0], self.stride[0])
+        rows = patches.permute(0, 1, 3, 4, 5, 6, 2).flatten(4).flatten(1, 3)
+        weight = self.weight.permute(0, 1, 3, 4, 2).flatten(2)
+        pixels = rows @ weight.mT if self.bias is None else torch.baddbmm(self.bias[:, None], rows, weight.mT)
+        trials, batch, _, height, width = patches.shape[:5]
+        return pixels.view(trials, batch, height, width, -1).permute(1, 0, 4, 2, 3).flatten(1, 2)
 
 
 class Linear(nn.Linear):
