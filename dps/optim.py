@@ -79,7 +79,7 @@ class SGD(torch.optim.Optimizer):
         state = self.state[weight]
         if "velocity" not in state:
             state["velocity"] = torch.zeros_like(weight)
-        velocity: Tensor = torch.addcmul(weight.grad, state["velocity"], momentum, out=state["velocity"])
+        velocity: Tensor = state["velocity"].mul_(momentum).add_(weight.grad)  # rounded twice, as torch's own SGD
         return torch.addcmul(weight.grad, velocity, momentum) if self.nesterov else velocity
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -35,7 +35,7 @@ def row(weights: Sequence[Sequence[Tensor]], number: int, rows_per_slice: int = 
     return [weight[inner].detach().clone() for weight in weights[index]]
 
 
-@pytest.mark.parametrize(
+KINDS = pytest.mark.parametrize(
     ("momentum", "nesterov"),
     [
         pytest.param(None, False, id="sgd"),
@@ -43,6 +43,9 @@ def row(weights: Sequence[Sequence[Tensor]], number: int, rows_per_slice: int = 
         pytest.param([0.9, 0.1, 0.99, 0.5, 0.75], True, id="nesterov"),  # torch's has none without momentum
     ],
 )
+
+
+@KINDS
 def test_every_trial_moves_as_under_torchs_sgd(momentum: list[float] | None, nesterov: bool) -> None:
     weights = slices([3, 3])
     optimizer = SGD(weights, LR, momentum, nesterov)
@@ -66,6 +69,26 @@ def test_every_trial_moves_as_under_torchs_sgd(momentum: list[float] | None, nes
                 torch.testing.assert_close(values, parameter.detach(), rtol=0, atol=1e-12)
     for before, after in zip(idle, row(weights, 5), strict=True):
         assert torch.equal(before, after)
+
+
+@KINDS
+@pytest.mark.parametrize("shape", [(10, 1024), (32, 1, 5, 5), (10,)])
+def test_in_float32_the_bits_are_those_of_torchs_sgd(
+    momentum: list[float] | None, nesterov: bool, shape: tuple[int, ...]
+) -> None:
+    generator = torch.Generator().manual_seed(3)
+    stacked = nn.Parameter(torch.randn(5, *shape, generator=generator))
+    plain = [nn.Parameter(values.clone()) for values in stacked.detach()]
+    optimizer = SGD([[stacked]], LR, momentum, nesterov)
+    options: list[dict[str, Any]] = [{"momentum": m, "nesterov": nesterov} for m in momentum or [0.0] * 5]
+    plain_optimizers = [torch.optim.SGD([plain[t]], LR[t], **options[t]) for t in range(5)]
+    for _ in range(30):
+        stacked.grad = torch.randn(5, *shape, generator=generator)
+        optimizer.step()
+        for t in range(5):
+            plain[t].grad = stacked.grad[t].clone()
+            plain_optimizers[t].step()
+            assert torch.equal(stacked[t], plain[t])
 
 
 def test_linear_decay_is_a_straight_line_and_then_level() -> None:
