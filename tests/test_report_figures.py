@@ -103,7 +103,7 @@ def made_up(trials: pd.DataFrame, **frames: pd.DataFrame) -> Results:
     empty = {"trial": pd.Series(dtype="Int64"), "step": pd.Series(dtype="Int64")}
     nothing = pd.DataFrame({**{name: pd.Series(dtype="str") for name in MEASURED}, **empty})
     given: dict[str, Any] = {
-        "theory": curves.assign(c1=20000.0 * growth, c2=60.0 * growth),
+        "theory": curves.assign(c1=20000.0 * growth, c2=60.0 * growth, critical_batch_size=1000 / 3),
         "smoothness": nothing.assign(smoothness=pd.Series(dtype=float)),
         "curves": nothing.assign(**{name: pd.Series(dtype=float) for name in LOGS}),
         "noise": nothing,
@@ -185,6 +185,7 @@ def test_figure_1_has_k_star_linear_scaling_the_fit_and_the_normalised_curves() 
         growth = 1 + 2 * sparsity**2
         np.testing.assert_allclose(fit[:, 1], growth * (20000 / fit[:, 0] + 60))
         assert fit[0, 0] == pytest.approx(first) and fit[-1, 0] == pytest.approx(last)
+        assert {x for x, _ in points(panels[name], "critical batch size c1/c2")} == {1000 / 3}
         ratios = [(b, pytest.approx(k / start)) for b, k in expected]
         assert points(panels["normalised"], name) == ratios
 
@@ -491,6 +492,7 @@ def test_dense_studies_belong_to_every_pruning_criterion() -> None:
     for figure in figures.values():
         assert points(shown(figure)["dense"], "dense") == of(k_star(trials), 0.0)
         assert len(points(shown(figure)["dense"], "fit c1/B + c2")) > 2
+        assert "critical batch size c1/c2" not in shown(figure)["dense"].get_legend_handles_labels()[1]  # beyond 16
 
 
 def test_recoded_cifar_is_named_so_in_every_title_and_caption() -> None:

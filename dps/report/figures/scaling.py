@@ -13,8 +13,8 @@ from dps.report.figures.subject import Family, Subject, named
 Looks = Mapping[float, Look]
 _WHAT = (
     "Steps-to-result K* against batch size. Dashed: linear scaling from the smallest batch, where twice the batch "
-    "takes half the steps; dotted: the fit c1/B + c2. Normalised: K* divided by its value at the smallest batch size "
-    "that all sparsities have. "
+    "takes half the steps; dotted: the fit c1/B + c2, with an upright line where both terms are equal, at the critical "
+    "batch size c1/c2. Normalised: K* divided by its value at the smallest batch size that all sparsities have. "
 )
 
 
@@ -83,13 +83,21 @@ def _draw(
 
 
 def _plot_references(axes: Axes, studies: pd.DataFrame, fits: pd.DataFrame) -> None:
-    """Linear scaling from the smallest batch, and c1/B + c2 where exactly one fit of these studies is known."""
+    """Linear scaling from the smallest batch, and c1/B + c2 where exactly one fit of these studies is known.
+
+    The critical batch size is marked where it lies among the measured ones.
+    """
     batch_sizes, steps = (studies[name].to_numpy(float) for name in ("batch_size", "steps_to_result"))
     _plot_linear(axes, batch_sizes, steps[0])
     if len(fits) == 1 and np.isfinite([fits["c1"].iloc[0], fits["c2"].iloc[0]]).all():
         x = np.geomspace(batch_sizes[0], batch_sizes[-1], 50)
         y = fits["c1"].iloc[0] / x + fits["c2"].iloc[0]
         axes.plot(x, y, color=style.VERMILION, linestyle=":", linewidth=1.3, zorder=2.5, label="fit c1/B + c2")
+        critical = fits["critical_batch_size"].iloc[0]
+        if batch_sizes[0] <= critical <= batch_sizes[-1]:
+            axes.axvline(
+                critical, color=style.VERMILION, linestyle=":", linewidth=0.8, label="critical batch size c1/c2"
+            )
 
 
 def _plot_linear(axes: Axes, batch_sizes: np.ndarray, first: float) -> None:
