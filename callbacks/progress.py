@@ -13,9 +13,10 @@ from dps.task import StudyTask
 
 
 class StudyProgress(ProgressBar):
-    """Steps of the budget, the lowest error of the latest check, the trials that run, the time and the most it can be.
+    """Steps of the budget, the best trial in the latest check, the trials that run, the time and the most it can be.
 
-    The sweeper says in DPS_STUDY which of its studies this is.
+    The best is the one whose check read the most examples before the goal was out of reach, or, where checks read all,
+    the one with the lowest error. The sweeper says in DPS_STUDY which of its studies this is.
     """
 
     def __init__(self, title: str):
@@ -61,9 +62,15 @@ class StudyProgress(ProgressBar):
 
     def _state(self, trainer: pl.Trainer, task: StudyTask) -> str:
         goals = [callback for callback in trainer.callbacks if isinstance(callback, Goal)]  # type: ignore[attr-defined]
-        errors = [verdict.error for goal in goals for verdict in goal.verdicts.values()]
-        best = f"error {min(errors):.1%} > goal {goals[0].error:.1%}, " if errors else ""
-        return f"{best}{len(task.trials.running())} trials"
+        failed = [verdict for goal in goals for verdict in goal.verdicts.values() if not verdict.reached]
+        state = f"{len(task.trials.running())} trials"
+        if not failed:
+            return state
+        best = max(failed, key=lambda verdict: (verdict.examples_read, -verdict.wrong))
+        examples = len(task.data.validation_labels)
+        if best.examples_read < examples:
+            return f"missed at {best.examples_read}/{examples}, {state}"
+        return f"error {best.error:.1%} > goal {goals[0].error:.1%}, {state}"
 
     def on_train_end(self, trainer: pl.Trainer, task: StudyTask) -> None:  # type: ignore[override]
         """Take the line away."""

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -254,16 +255,20 @@ def test_the_jobs_of_one_study_are_one_study(tmp_path: Path, trainers: list[pl.T
     assert {record.sweep_trials(path.parent) for path in tmp_path.rglob("trials.csv")} == {2}
 
 
-def test_the_line_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("early_reject", "state"),
+    [("true", r"missed at (48|96|144)/150, 2 trials"), ("false", r"error [3-9]\d\.\d% > goal 30\.0%, 2 trials")],
+)
+def test_the_line_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, early_reject: str, state: str) -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=150, color_system=None)
     monkeypatch.setattr(progress, "Console", lambda **_: console)
     monkeypatch.setattr(StudyProgress, "on_train_batch_end", drawn(StudyProgress.on_train_batch_end))
-    assert dps(tmp_path, *SMALL, *TWO, "optimizer.lr=1e-6").code == 0
+    assert dps(tmp_path, *SMALL, *TWO, "optimizer.lr=1e-6", f"goal.early_reject={early_reject}").code == 0
     shown = screen.getvalue()
     assert "batch_size=8 sparsity=0" in shown
     assert "step 3/8 2 trials" in shown  # before the first check
-    assert "goal 30.0%, 2 trials" in shown
+    assert re.search(state, shown)
     assert shown.endswith("\x1b[2K") or shown.rstrip("\n").endswith(("\x1b[?25h", "\x1b[2K"))
 
 
