@@ -94,9 +94,11 @@ class Stack:
         examples_per_pass: int = 256,
         masks: Mapping[int, Mapping[str, Tensor]] | None = None,
         lr: Mapping[int, float] | None = None,
+        device: str = "cpu",
         **columns: Any,
     ):
         self.trials = Trials(network.build().to(dtype), seeds, trials_per_slice, examples_per_pass, network.products)
+        self.trials.to(device)
         own = [options(optimizer, seed) for seed in seeds]
         self.sgd = SGD(
             [list(part.parameters()) for part in self.trials.slices],
