@@ -1,5 +1,6 @@
 """The command `dps-bench`: measure, add up, and show the plain way, ours and the irreducible work in one table."""
 
+import sys
 import tempfile
 from itertools import chain
 from pathlib import Path
@@ -32,7 +33,7 @@ def _measure(cfg: DictConfig) -> None:
     from dps.memory import keep_freed_memory
 
     quieten_lightning()
-    found, console = [], Console()
+    found, console = [], Console(width=None if sys.stdout.isatty() else 120)
     data = cases.data_for(measure.with_values(cfg, {}))
     with console.status("measuring the machine") as status, tempfile.TemporaryDirectory() as folder:
         alone, plain = cases.plain_steps(cfg, data), cases.plain_costs(cfg, data)
