@@ -82,10 +82,11 @@ def _recorded(folder: Path, given: dict[str, Any], measure: Callable[[], SliceSh
     with results.lock(folder):
         if path.exists():
             saved: Any = OmegaConf.load(path)
+            kept = SliceShape(**saved)
             for name, value in given.items():
-                if value != saved.get(name, value):
-                    log.warning("stack.%s=%s is ignored: the study keeps %s, its first", name, value, saved[name])
-            return SliceShape(**saved)
+                if value != (own := getattr(kept, name)):
+                    log.warning("stack.%s=%s is ignored: the study keeps %s, its first", name, value, own)
+            return kept
         shape = SliceShape(**given) if len(given) == len(fields(SliceShape)) else replace(measure(), **given)
         results.write_atomically(path, OmegaConf.to_yaml(vars(shape)))
         return shape

@@ -350,4 +350,5 @@ def test_a_study_keeps_the_shape_of_its_first_start(tmp_path: Path, monkeypatch:
     assert fit._recorded(tmp_path, others, measure) == SliceShape(4, 8, True)
     assert [text.split(" is ignored")[0] for text in said] == ["stack.trials_per_slice=1", "stack.products=False"]
     (tmp_path / ".hydra" / "stack.yaml").write_text("trials_per_slice: 3\nexamples_per_pass: 5\n")
-    assert fit._recorded(tmp_path, {}, measure) == SliceShape(3, 5, False)
+    assert fit._recorded(tmp_path, {"products": True}, measure) == SliceShape(3, 5, False)
+    assert said[2:] == ["stack.products=True is ignored: the study keeps False, its first"]
