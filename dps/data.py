@@ -62,11 +62,12 @@ class StudyData(pl.LightningDataModule):
         batch_size: examples in a global batch, shared evenly by the ranks.
         seed: determines the split and the order of the training examples.
         train_examples: how many are known to be left for training, null if that is not known beforehand.
-        per_channel: standardise each channel by its own mean and standard deviation instead of one scalar for all.
+        standardise: pixels by one mean and standard deviation ("all"), by those of each channel ("channel"), or not at
+            all (null), which leaves them in [0, 1].
 
     Raises:
-        ValueError: batch_size or seed is out of range; in `setup`, batch_size exceeds the training set or does not
-            divide by the number of ranks, or the images cannot be read.
+        ValueError: batch_size, seed or standardise is out of range; in `setup`, batch_size exceeds the training set or
+            does not divide by the number of ranks, or the images cannot be read.
     """
 
     train_images: Tensor
@@ -81,7 +82,7 @@ class StudyData(pl.LightningDataModule):
         load: Callable[..., Images],
         batch_size: int,
         seed: int,
-        per_channel: bool = False,
+        standardise: str | None = "all",
         train_examples: int | None = None,
         **source: Any,
     ) -> None:
@@ -90,10 +91,12 @@ class StudyData(pl.LightningDataModule):
             raise ValueError(f"batch_size={batch_size}: a positive integer is expected")
         if type(seed) is not int or seed < 0:
             raise ValueError(f"seed_data={seed}: an integer of at least 0 is expected")
+        if standardise not in ("all", "channel", None):
+            raise ValueError(f"data.standardise={standardise}: all, channel or null is expected")
         self.load = load
         self.batch_size = batch_size
         self.seed = seed
-        self.per_channel = per_channel
+        self.standardise = standardise
         self.train_examples = train_examples
         self.source = source
         self._images: Images | None = None
@@ -150,7 +153,9 @@ class StudyData(pl.LightningDataModule):
                 f"data.train_examples={self.train_examples}: the training file leaves {len(train)}; "
                 "set data.root to a complete copy of the data, or data.train_examples=null"
             )
-        mean, std = _pixel_statistics(images.train, self.per_channel)
+        mean, std = _pixel_statistics(images.train, per_channel=self.standardise == "channel")
+        if self.standardise is None:
+            mean, std = torch.zeros_like(mean), torch.ones_like(std)
 
         def standardised(pixels: Tensor) -> Tensor:
             # on the CPU, so that every device gets the same bits

@@ -59,22 +59,24 @@ def test_a_tenth_of_the_training_file_validates() -> None:
 
 def test_the_split_depends_on_the_seed_alone() -> None:
     first = attached(study_data(batch_size=16, seed=0))
-    again = attached(study_data(batch_size=1, seed=0, per_channel=True))
+    again = attached(study_data(batch_size=1, seed=0, standardise=None))
     other = attached(study_data(batch_size=16, seed=1))
     assert torch.equal(first.validation_labels, again.validation_labels)
     assert set(first.validation_labels.tolist()) != set(other.validation_labels.tolist())
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("32-true", 1e-6), ("64-true", 1e-13)])
-@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("standardise", ["all", "channel", None])
 def test_pixels_are_standardised_by_the_whole_training_file(
-    per_channel: bool, precision: str, tolerance: float
+    standardise: str | None, precision: str, tolerance: float
 ) -> None:
     images = numbered(channels=3)
-    data = attached(StudyData(lambda: images, 16, 0, per_channel), precision=precision)
+    data = attached(StudyData(lambda: images, 16, 0, standardise), precision=precision)
     pixels = images.train.numpy().astype(np.float64) / 255
-    axes = (0, 2, 3) if per_channel else (0, 1, 2, 3)
+    axes = (0, 2, 3) if standardise == "channel" else (0, 1, 2, 3)
     mean, std = pixels.mean(axes, keepdims=True), pixels.std(axes, keepdims=True)
+    if standardise is None:
+        mean, std = np.zeros_like(mean), np.ones_like(std)
     expected = (pixels - mean) / std
     np.testing.assert_allclose(data.train_images, expected[data.train_labels], rtol=0, atol=tolerance)
     np.testing.assert_allclose(data.validation_images, expected[data.validation_labels], rtol=0, atol=tolerance)
@@ -117,6 +119,8 @@ def test_wrong_values_are_refused_in_one_sentence() -> None:
             StudyData(numbered, batch_size, 0)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^seed_data=-1: "):
         study_data(seed=-1)
+    with pytest.raises(ValueError, match=r"^data\.standardise=False: all, channel or null is expected"):
+        StudyData(numbered, 16, 0, standardise=False)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^batch_size=188: at most 187 is expected"):
         study_data(batch_size=188).setup("fit")
     with pytest.raises(ValueError, match=r"^trainer\.devices=3: batch_size=16 cannot be shared evenly"):
