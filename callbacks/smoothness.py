@@ -39,9 +39,10 @@ class Smoothness(Callback):
 
         def values(trial: int, end: Weights, masks: Weights, progress: Progress) -> dict[str, float]:
             def gradients(weights: Weights) -> Weights:
-                return mean_gradients(model, weights, images, labels, masks)
+                return mean_gradients(model, weights, images, labels)
 
-            return {"smoothness": float(smoothness(gradients, self._start[trial], end, progress))}
+            found = smoothness(gradients, self._start[trial], end, masks, progress)
+            return dict(zip(SMOOTHNESS.values, map(float, found), strict=True))
 
         measure(trainer, task, self.folder, SMOOTHNESS, trainer.global_step - 1, values)
         self._start = {}

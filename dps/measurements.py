@@ -36,8 +36,8 @@ class Table:
         return folder / f"{self.name}.csv"
 
 
-SMOOTHNESS = Table("smoothness", ("smoothness",))
-NOISE = Table("noise", ("gradient_variance", "gradient_squared_norm", "noise_scale"))
+SMOOTHNESS = Table("smoothness", ("smoothness", "smoothness_all_weights"))
+NOISE = Table("noise", ("gradient_variance", "gradient_squared_norm", "noise_scale", "gradient_variance_all_weights"))
 CURVES = Table("curves", ("train_loss", "train_error", "validation_loss", "validation_error"))
 
 

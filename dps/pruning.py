@@ -30,7 +30,7 @@ def snip(
     The gradients of batches of `examples_per_pass` are added up in float64, and the absolute value is taken once, at
     the end: any size gives the same sum.
     """
-    gradients = mean_gradients(model, weights, images, labels, None, progress, examples_per_pass)
+    gradients = mean_gradients(model, weights, images, labels, progress, examples_per_pass)
     return {name: (gradients[name] * weights[name]).abs() for name in weights}
 
 

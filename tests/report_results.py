@@ -56,6 +56,7 @@ def theory(sparsity: float, c1: float, c2: float, **other: Any) -> dict[str, Any
         row |= {"critical_batch_size" if name == "critical" else name: value}
         row |= {f"{name}_low": 0.9 * value, f"{name}_high": 1.2 * value}
     unknown = ("delta", "beta", "smoothness", "noise_scale", "c1_ratio_predicted", "c1_ratio_measured")
+    unknown += ("beta_all_weights", "smoothness_all_weights", "c1_ratio_predicted_all_weights")
     return row | dict.fromkeys(unknown, float("nan")) | other
 
 

@@ -110,11 +110,10 @@ def test_noise_before_the_first_step_alone(tmp_path: Path) -> None:
     assert not SMOOTHNESS.path(folder).exists() and not CURVES.path(folder).exists()
 
 
-def a_gradient(weights: list[Tensor], images: Tensor, labels: Tensor, alive: list[Tensor]) -> Tensor:
+def a_gradient(weights: list[Tensor], images: Tensor, labels: Tensor) -> Tensor:
     leaves = [values.clone().requires_grad_() for values in weights]
     F.cross_entropy(plain.simple_cnn(leaves, images), labels).backward()
-    parts = [(leaf.grad * mask).flatten() for leaf, mask in zip(leaves, alive, strict=True) if leaf.grad is not None]
-    return torch.cat(parts)
+    return torch.cat([leaf.grad.flatten() for leaf in leaves if leaf.grad is not None])
 
 
 def plain_row(table: Table, data: StudyData, now: list[Tensor], after: list[Tensor] | None, alive: list[Tensor]) -> Any:
@@ -126,16 +125,18 @@ def plain_row(table: Table, data: StudyData, now: list[Tensor], after: list[Tens
             logits = plain.simple_cnn(now, x)
             found += [float(F.cross_entropy(logits, y)), float((logits.argmax(1) != y).double().mean())]
         return found
+    survivors = torch.cat([mask.flatten() for mask in alive])
     if table == NOISE:
-        each = torch.stack([a_gradient(now, images[n, None], labels[n, None], alive) for n in range(len(labels))])
-        squared_norm = float(each.mean(0).square().sum())
-        variance = float(each.square().sum(1).mean()) - squared_norm
-        return [variance, squared_norm, variance / squared_norm]
+        each = torch.stack([a_gradient(now, images[n, None], labels[n, None]) for n in range(len(labels))])
+        variance, variance_all_weights = (float(g.var(0, correction=0).sum()) for g in (each * survivors, each))
+        squared_norm = float((each * survivors).mean(0).square().sum())
+        return [variance, squared_norm, variance / squared_norm, variance_all_weights]
     assert after is not None
     steps = [[one + gamma / 10 * (two - one) for one, two in zip(now, after, strict=True)] for gamma in range(11)]
-    gradients = [a_gradient(weights, images, labels, alive) for weights in steps]
+    gradients = [a_gradient(weights, images, labels) for weights in steps]
     length = torch.cat([(two - one).flatten() for one, two in zip(now, after, strict=True)]).norm()
-    return [max(float((gradients[g] - gradients[0]).norm() / (g / 10 * length)) for g in range(1, 11))]
+    changes = [(gradient - gradients[0]) / (g / 10 * length) for g, gradient in enumerate(gradients) if g > 0]
+    return [max(float((change * some).norm()) for change in changes) for some in (survivors, 1)]
 
 
 @pytest.mark.parametrize("sparsity", [pytest.param("0", marks=pytest.mark.slow), "0.9"])

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dps.gradients import Weights, example_gradients, mean_gradients, squared_norms
+from dps.gradients import Weights, example_gradients, mean_gradients, squared_norms, survivors_and_all
 from dps.models import ResNet8, SimpleCNN, SimpleCNNShallue, initialise
 
 NETWORKS = [
@@ -62,15 +62,12 @@ def test_every_trial_has_the_gradient_of_its_mean_loss(
     build: Callable[[], nn.Module], network: plain.Network, image: tuple[int, ...]
 ) -> None:
     model, weights = stack(build, [4, 9])
-    masks = half(weights)
     images, labels = examples(image, 11)
-    dense = mean_gradients(model, weights, images, labels, examples_per_pass=4)
-    pruned = mean_gradients(model, weights, images, labels, masks, examples_per_pass=4)
+    found = mean_gradients(model, weights, images, labels, examples_per_pass=4)
     for row in range(2):
         expected = plain_gradients(network, weights, row, images, labels)
         for name, gradient in zip(weights, expected, strict=True):
-            torch.testing.assert_close(dense[name][row], gradient, rtol=0, atol=1e-13)
-            torch.testing.assert_close(pruned[name][row], gradient * masks[name][row], rtol=0, atol=1e-13)
+            torch.testing.assert_close(found[name][row], gradient, rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize(("build", "network", "image"), NETWORKS)
@@ -78,16 +75,13 @@ def test_every_example_has_a_gradient_of_its_own(
     build: Callable[[], nn.Module], network: plain.Network, image: tuple[int, ...]
 ) -> None:
     model, weights = stack(build, [4])
-    masks = half(weights)
     images, labels = examples(image, 3)
-    dense = example_gradients(model, weights, images, labels)
-    pruned = example_gradients(model, weights, images, labels, masks)
+    found = example_gradients(model, weights, images, labels)
     for example in range(3):
         one = slice(example, example + 1)
         expected = plain_gradients(network, weights, 0, images[one], labels[one])
         for name, gradient in zip(weights, expected, strict=True):
-            torch.testing.assert_close(dense[name][example], gradient, rtol=0, atol=1e-13)
-            torch.testing.assert_close(pruned[name][example], gradient * masks[name][0], rtol=0, atol=1e-13)
+            torch.testing.assert_close(found[name][example], gradient, rtol=0, atol=1e-13)
 
 
 def test_float32_is_added_up_in_float64() -> None:
@@ -104,3 +98,10 @@ def test_float32_is_added_up_in_float64() -> None:
 def test_squared_norms_are_over_all_parameters() -> None:
     found = squared_norms({"a": torch.tensor([[[3.0]], [[0.0]]]), "b": torch.tensor([[4.0, 12.0], [0.5, 0.0]])})
     assert found.dtype == torch.float64 and found.tolist() == [169.0, 0.25]
+
+
+def test_pruned_weights_count_over_all_weights_alone() -> None:
+    vectors = {"a": torch.tensor([[[3.0]], [[1.0]]]), "b": torch.tensor([[4.0, 12.0], [2.0, 0.5]])}
+    masks = {"a": torch.tensor([[[1.0]], [[0.0]]]), "b": torch.tensor([[0.0, 1.0], [1.0, 1.0]])}
+    assert survivors_and_all(vectors, masks).tolist() == [[153.0, 4.25], [169.0, 5.25]]
+    assert survivors_and_all(vectors, {}).tolist() == [[169.0, 5.25]] * 2

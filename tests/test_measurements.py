@@ -12,14 +12,14 @@ from dps.measurements import CURVES, NOISE, SMOOTHNESS, Table
 
 
 def row(trial: int, step: int, value: float = 0.5) -> dict[str, float]:
-    return {"trial": trial, "step": step, "smoothness": value}
+    return {"trial": trial, "step": step, "smoothness": value, "smoothness_all_weights": value}
 
 
 @pytest.mark.parametrize(
     ("table", "header"),
     [
-        (SMOOTHNESS, "trial,step,smoothness"),
-        (NOISE, "trial,step,gradient_variance,gradient_squared_norm,noise_scale"),
+        (SMOOTHNESS, "trial,step,smoothness,smoothness_all_weights"),
+        (NOISE, "trial,step,gradient_variance,gradient_squared_norm,noise_scale,gradient_variance_all_weights"),
         (CURVES, "trial,step,train_loss,train_error,validation_loss,validation_error"),
     ],
 )
@@ -46,7 +46,7 @@ def test_rows_are_sorted_by_trial_and_step_and_replaced(tmp_path: Path) -> None:
 def test_values_read_back_to_the_last_bit_and_undefined_ones_are_empty(tmp_path: Path) -> None:
     values = [0.1 + 0.2, 5e-324, 1.7976931348623157e308, math.nextafter(1, 0), math.inf, -0.0, math.nan]
     measurements.merge(tmp_path, SMOOTHNESS, [row(0, step, value) for step, value in enumerate(values)])
-    assert (tmp_path / "smoothness.csv").read_text().endswith("\n0,6,\n")
+    assert (tmp_path / "smoothness.csv").read_text().endswith("\n0,6,,\n")
     found = measurements.read(tmp_path, SMOOTHNESS)["smoothness"].tolist()
     assert [value.hex() for value in found] == [value.hex() for value in values]
 
@@ -97,13 +97,13 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
         ("0.5", "0.s", "line 2, column smoothness: '0.s' is not a number"),
         ("3,100", "3.5,100", "line 2, column trial: '3.5' is not an integer"),
         ("3,100", "3,", "line 2, column step: '' is not an integer"),
-        ("3,100", "100", "line 2 has 2 values, not 3"),
+        ("3,100", "100", "line 2 has 3 values, not 4"),
         ("0.5\n", "0.5", "line 2 is cut short"),
-        ("0.5\n", "0.5\n\n", "line 3 has 0 values, not 3"),
+        ("0.5\n", "0.5\n\n", "line 3 has 0 values, not 4"),
         ("0.5\n", '"0.5\n', "line 2: "),
-        ("0.5\n", "0.5\n3,100,0.7\n", "line 3 repeats trial 3 at step 100"),
+        ("0.5\n", "0.5\n3,100,0.7,0.7\n", "line 3 repeats trial 3 at step 100"),
         ("trial,step", "step,trial", "line 1 does not name the columns trial, step, smoothness"),
-        ("trial,step,smoothness\n", "", "line 1 does not name the columns"),
+        ("trial,step,smoothness,smoothness_all_weights\n", "", "line 1 does not name the columns"),
         ("0.5", "0\udcff5", "is not UTF-8 text"),
     ],
 )

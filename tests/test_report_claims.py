@@ -52,7 +52,8 @@ def theory(**columns: Sequence[Any]) -> pd.DataFrame:
     count = len(next(iter(columns.values()), ()))
     rows = {"workload": ["w"] * count, "goal_error": [0.02] * count, "pruning": ["snip"] * count}
     rows |= {"sparsity": [0.0, 0.9] * (count // 2)}
-    numbers = ("critical_batch_size", "critical_low", "critical_high", "c1_ratio_predicted", "c1_ratio_measured")
+    numbers = ("critical_batch_size", "critical_low", "critical_high")
+    numbers += ("c1_ratio_predicted", "c1_ratio_measured", "c1_ratio_predicted_all_weights")
     return pd.DataFrame({**rows, **{name: [np.nan] * count for name in numbers}, **columns})
 
 
@@ -68,7 +69,8 @@ def smoothness(values: dict[float, Sequence[float]], b: Sequence[int] = (64,)) -
         for step, L in enumerate(row)
     ]
     frame = pd.DataFrame(rows, columns=[*names, "batch_size", "sparsity", "trial", "step", "L"])
-    return frame.assign(smoothness=frame.pop("L") * np.where(frame["trial"] == 0, 0.9, 1.1))
+    one = frame.pop("L") * np.where(frame["trial"] == 0, 0.9, 1.1)
+    return frame.assign(smoothness=one, smoothness_all_weights=one * np.where(frame["sparsity"] > 0, 2, 1))
 
 
 def trials(dense: Sequence[float], sparse: Sequence[float], b: Sequence[int]) -> pd.DataFrame:
@@ -207,6 +209,13 @@ def test_5_smoothness(values: dict[float, Sequence[float]], verdict: str) -> Non
     assert claim(5, smoothness=smoothness(values)).verdict == verdict
 
 
+def test_5_says_what_it_is_with_pruned_weights_and_judges_without() -> None:
+    found = claim(5, smoothness=smoothness({0: [1, 2, 3], 0.9: [0.8, 1.8, 2.8]}))
+    assert found.verdict == FAILS
+    assert "w: 2 at sparsity 0, 1.8 at sparsity 0.9, 90% above dense at 0% of the steps" in found.figures
+    assert "weights: 2 at sparsity 0, 3.6 at sparsity 0.9, 90% above dense at 100% of the steps" in found.figures
+
+
 def test_5_other_batch_sizes_are_not_compared() -> None:
     apart = [smoothness({0: [1, 2, 3]}, (64,)), smoothness({0.9: [4, 5, 6]}, (256,))]
     assert claim(5, smoothness=pd.concat(apart)).verdict == UNKNOWN
@@ -271,4 +280,6 @@ def test_7_range(dense: Any, sparse: Any, b: Sequence[int], changed: dict[str, i
 )
 def test_8_predicted_ratio(predicted: float, measured: float, verdict: str) -> None:
     table = theory(c1_ratio_predicted=[1, predicted], c1_ratio_measured=[1, measured])
-    assert claim(8, theory=table).verdict == verdict
+    table["c1_ratio_predicted_all_weights"] = [1, 1.25]
+    found = claim(8, theory=table)
+    assert found.verdict == verdict and "with the gradients of pruned weights: 1.25 predicted" in found.figures

@@ -155,7 +155,8 @@ def test_what_is_no_longer_drawn_goes_and_what_is_not_ours_stays(sweep: Path, re
 
 def test_measurements_come_from_other_folders_too(sweep: Path, tmp_path: Path, report: Report) -> None:
     measured = study(tmp_path / "measured", 64, 0.9)
-    (measured / "smoothness.csv").write_text("trial,step,smoothness\n0,0,1.5\n0,100,2.5\n1,0,1.0\n")
+    header = "trial,step,smoothness,smoothness_all_weights"
+    (measured / "smoothness.csv").write_text(f"{header}\n0,0,1.5,1.5\n0,100,2.5,2.5\n1,0,1.0,1.0\n")
     assert report(sweep, "--measured", tmp_path / "measured", "--figures", "5")[0] == 0
     assert [path.stem for path in (sweep / "report").glob("*.pdf")] == ["figure_5_digits_simple_cnn_momentum"]
     table = pd.read_csv(sweep / "report" / "study.csv")

@@ -236,16 +236,21 @@ def test_command_without_a_record_comes_from_the_columns(tmp_path: Path) -> None
 
 
 def measure(path: Path, factor: float) -> None:
-    """Two trials, so that Delta is 2 factor, L 3 factor, beta 5 factor and the noise scale 95 / 14."""
+    """Two trials: Delta is 2 factor, L 3 factor, beta 5 factor, the noise scale 95 / 14; over all weights L and beta
+    are 7.5 and 15 factor squared."""
     for trial, more in ((0, 0.5), (1, 1.5)):
         scale, values = factor * more, [(0, 2.0, 5.0, 1.0), (100, 4.0, 90.0, 13.0)]
-        smoothness = [{"trial": trial, "step": step, "smoothness": scale * L} for step, L, _, _ in values]
+        smoothness = [
+            {"trial": trial, "step": step, "smoothness": scale * L, "smoothness_all_weights": 2 * scale**2 * L}
+            for step, L, _, _ in values
+        ]
         noise = [
             {
                 "trial": trial,
                 "step": step,
                 "gradient_variance": factor * more * v,
                 "gradient_squared_norm": g * more * factor,
+                "gradient_variance_all_weights": 3 * more * factor**2 * v,
             }
             for step, _, v, g in values
         ]
@@ -269,15 +274,17 @@ def test_measured_constants_give_the_predicted_ratio(sweep: Path, tmp_path: Path
     assert dense["noise_scale"] == pytest.approx(95 / 14)
     assert sparse[names].tolist() == pytest.approx([value * (1.5 + 100) / 2 for value in (2, 3, 5)])
     assert sparse["c1_ratio_predicted"] == pytest.approx(1.5**3) and dense["c1_ratio_predicted"] == 1
+    assert dense[["smoothness_all_weights", "beta_all_weights"]].tolist() == pytest.approx([7.5, 15])
+    assert sparse["c1_ratio_predicted_all_weights"] == pytest.approx(1.5**5)
     assert len(found.studies) == 8 and len(found.trials) == 32
-    assert list(found.smoothness.columns[-5:]) == ["batch_size", "sparsity", "trial", "step", "smoothness"]
+    assert list(found.smoothness.columns[-5:]) == ["sparsity", "trial", "step", "smoothness", "smoothness_all_weights"]
     assert len(found.smoothness) == 12 and len(found.curves) == 18
 
 
 def test_only_the_steps_that_both_networks_have_count_in_the_ratio(tmp_path: Path) -> None:
     for sparsity, factor in ((0, 1.0), (0.9, 1.5)):
         measure(study(tmp_path, 64, sparsity, [math.inf]), factor)
-    later = [{"trial": trial, "step": 200, "smoothness": 1e6} for trial in (0, 1)]
+    later = [{"trial": trial, "step": 200, **dict.fromkeys(measurements.SMOOTHNESS.values, 1e6)} for trial in (0, 1)]
     measurements.merge(tmp_path / "batch_size=64,sparsity=0.9", measurements.SMOOTHNESS, later)
     assert gather([tmp_path]).theory["c1_ratio_predicted"].tolist() == pytest.approx([1, 1.5**3])
 
@@ -292,7 +299,7 @@ def test_the_same_measured_twice_is_refused(sweep: Path, tmp_path: Path) -> None
 
 def test_a_damaged_measurement_is_named(sweep: Path) -> None:
     path = sweep / "batch_size=16,sparsity=0" / "smoothness.csv"
-    path.write_text("trial,step,smoothness\n0,0,1.5\n0,sixteen,1.5\n")
+    path.write_text("trial,step,smoothness,smoothness_all_weights\n0,0,1.5,2\n0,sixteen,1.5,2\n")
     with pytest.raises(ValueError, match=r"smoothness\.csv is damaged: line 3"):
         gather([sweep])
 

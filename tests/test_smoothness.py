@@ -34,7 +34,7 @@ def test_on_a_quadratic_it_is_the_curvature_along_the_step() -> None:
         a, b = (hessians @ torch.cat([weights["a"], weights["b"]], 1)[:, :, None])[:, :, 0].split([5, 2], 1)
         return {"a": a, "b": b}
 
-    found = smoothness(gradients, start, end)
+    found, _ = smoothness(gradients, start, end, {})
     for row in range(3):
         d = torch.cat([end["a"][row] - start["a"][row], end["b"][row] - start["b"][row]])
         expected = torch.linalg.vector_norm(hessians[row] @ d) / torch.linalg.vector_norm(d)
@@ -47,7 +47,7 @@ def test_the_maximum_is_over_tenths_of_the_step(gamma: float) -> None:
     def gradients(weights: Weights) -> Weights:
         return {"w": 2.0 * (weights["w"] >= 3 * gamma - 1e-9)}
 
-    assert float(smoothness(gradients, vectors([0.0]), vectors([3.0]))) == pytest.approx(2 / (3 * gamma))
+    assert float(smoothness(gradients, vectors([0.0]), vectors([3.0]), {})[0]) == pytest.approx(2 / (3 * gamma))
 
 
 def test_eleven_gradients_are_taken() -> None:
@@ -57,16 +57,16 @@ def test_eleven_gradients_are_taken() -> None:
         seen.append(float(weights["w"]))
         return weights
 
-    smoothness(gradients, vectors([1.0]), vectors([3.0]))
+    smoothness(gradients, vectors([1.0]), vectors([3.0]), {})
     assert seen == pytest.approx([1 + 2 * tenth / 10 for tenth in range(11)])
 
 
 def test_trials_that_stay_or_diverge_have_none_and_disturb_no_other() -> None:
     start, end = vectors([1.0], [1.0], [1.0], [1.0]), vectors([1.0], [math.nan], [math.inf], [2.0])
-    found = smoothness(lambda weights: {"w": 5 * weights["w"]}, start, end)
-    assert found[:3].isnan().all() and float(found[3]) == pytest.approx(5)
-    steep = smoothness(lambda weights: {"w": weights["w"] / 0}, start, end)
-    assert steep.isnan().all()
+    for found in smoothness(lambda weights: {"w": 5 * weights["w"]}, start, end, {}):
+        assert found[:3].isnan().all() and float(found[3]) == pytest.approx(5)
+    for steep in smoothness(lambda weights: {"w": weights["w"] / 0}, start, end, {}):
+        assert steep.isnan().all()
 
 
 def plain_smoothness(start: Weights, end: Weights, masks: Weights, row: int, images: Tensor, labels: Tensor) -> float:
@@ -89,14 +89,18 @@ def test_simple_cnn_in_float64_and_in_float32(pruned: bool) -> None:
     start = {name: values * masks[name] for name, values in start.items()}
     end = a_step(start, masks, 1e-3)
     images, labels = examples((1, 28, 28), 30)
-    expected = [plain_smoothness(start, end, masks, row, images, labels) for row in range(2)]
+    everything = {name: torch.ones_like(values) for name, values in start.items()}
+    expected = [
+        plain_smoothness(start, end, some, row, images, labels) for some in (masks, everything) for row in range(2)
+    ]
+    assert not pruned or expected[:2] < expected[2:]
 
     def measured(dtype: torch.dtype) -> list[float]:
         def gradients(weights: Weights) -> Weights:
-            return mean_gradients(model, weights, images.to(dtype), labels, masks if pruned else None)
+            return mean_gradients(model, weights, images.to(dtype), labels)
 
         ends = ({name: values.to(dtype) for name, values in weights.items()} for weights in (start, end))
-        return smoothness(gradients, *ends).tolist()
+        return torch.cat(smoothness(gradients, *ends, masks if pruned else {})).tolist()
 
     assert measured(torch.float64) == pytest.approx(expected, rel=1e-9)
     assert measured(torch.float32) == pytest.approx(expected, rel=1e-3)

@@ -17,10 +17,12 @@ SETTING = ("workload", "dataset", "model", "optimizer", "lr_schedule", "pruning"
 FITTED = ("c1", "c2", "critical_batch_size", "linear_limit")
 ENDS = ("c1", "c2", "critical", "linear_limit")
 MEASURED = ("delta", "smoothness", "beta")
+ALL_WEIGHTS = ("delta", "smoothness_all_weights", "beta_all_weights")  # with the gradients of pruned weights
 COLUMNS = (
     *("workload", "goal_error", "sparsity", "pruning", "batch_sizes"),
     *(column for name, end in zip(FITTED, ENDS, strict=True) for column in (name, f"{end}_low", f"{end}_high")),
     *("interval", "delta", "beta", "smoothness", "noise_scale", "c1_ratio_predicted", "c1_ratio_measured"),
+    *("beta_all_weights", "smoothness_all_weights", "c1_ratio_predicted_all_weights"),
 )
 Measured = dict[str, "pd.Series[float]"]  # a quantity by batch size, L by batch size and step
 
@@ -45,7 +47,8 @@ def table(
         dense = _dense(rows, row)
         if dense is not None:
             row["c1_ratio_measured"] = _ratio(row.get("c1", math.nan), rows[dense].get("c1", math.nan))
-            row["c1_ratio_predicted"] = _predicted(own, found[dense])
+            row["c1_ratio_predicted"] = _predicted(own, found[dense], MEASURED)
+            row["c1_ratio_predicted_all_weights"] = _predicted(own, found[dense], ALL_WEIGHTS)
     numbers = {name: "float64" for name in COLUMNS if name not in ("workload", "pruning", "batch_sizes", "interval")}
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({**numbers, "batch_sizes": "Int64"})
 
@@ -93,10 +96,13 @@ def _measured(smoothness: pd.DataFrame, noise: pd.DataFrame, curves: pd.DataFram
     whole = curves.sort_values("step").groupby(trial)
     deltas = whole["train_loss"].agg(theory.delta)[whole["step"].min() == 0]
     parts = noise.groupby(trial)[["gradient_variance", "gradient_squared_norm"]].mean()
+    by_step, at_start = smoothness.groupby(["batch_size", "step"]), start.groupby("batch_size")
     return {
         "delta": deltas.groupby("batch_size").mean(),
-        "smoothness": smoothness.groupby(["batch_size", "step"])["smoothness"].mean(),
-        "beta": start.groupby("batch_size")["gradient_variance"].mean(),
+        "smoothness": by_step["smoothness"].mean(),
+        "smoothness_all_weights": by_step["smoothness_all_weights"].mean(),
+        "beta": at_start["gradient_variance"].mean(),
+        "beta_all_weights": at_start["gradient_variance_all_weights"].mean(),
         "noise_scale": (parts["gradient_variance"] / parts["gradient_squared_norm"]).groupby("batch_size").mean(),
     }
 
@@ -108,10 +114,10 @@ def _dense(rows: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> int | N
     return min(dense, key=lambda i: rows[i]["pruning"] != row["pruning"], default=None)
 
 
-def _predicted(sparse: Measured, dense: Measured) -> float:
+def _predicted(sparse: Measured, dense: Measured, constants: Sequence[str]) -> float:
     """The ratio from what was measured at the batch sizes, and of L at the steps, that both have."""
     terms = []
-    for name in MEASURED:
+    for name in constants:
         common = sparse[name].index.intersection(dense[name].index)
         terms.append((sparse[name][common].mean(), dense[name][common].mean()))
     return theory.predicted_c1_ratio(*zip(*terms, strict=True))
