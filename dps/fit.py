@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from callbacks import Record, StudyCheckpoint, StudyProgress
-from dps import record, results, study, tracking
+from dps import files, record, results, study, tracking
 from dps.memory import keep_freed_memory
 from dps.task import StudyTask
 from dps.tuning import SliceShape, slice_shape
@@ -79,7 +79,7 @@ def _task(cfg: DictConfig, folder: Path, trials: Sequence[dict[str, Any]]) -> St
 def _recorded(folder: Path, given: dict[str, Any], measure: Callable[[], SliceShape]) -> SliceShape:
     """The study's slice shape: that of its first start, so that every later job and start repeats its arithmetic."""
     path = folder / ".hydra" / "stack.yaml"
-    with results.lock(folder):
+    with files.lock(folder):
         if path.exists():
             saved: Any = OmegaConf.load(path)
             kept = SliceShape(**saved)
@@ -88,7 +88,7 @@ def _recorded(folder: Path, given: dict[str, Any], measure: Callable[[], SliceSh
                     log.warning("stack.%s=%s is ignored: the study keeps %s, its first", name, value, own)
             return kept
         shape = SliceShape(**given) if len(given) == len(fields(SliceShape)) else replace(measure(), **given)
-        results.write_atomically(path, OmegaConf.to_yaml(vars(shape)))
+        files.write_atomically(path, OmegaConf.to_yaml(vars(shape)))
         return shape
 
 

@@ -5,15 +5,13 @@ Safe to write from several processes at once.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dps import results
+from dps.files import damaged, lock, read_csv, write_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +34,7 @@ class Table:
         return folder / f"{self.name}.csv"
 
 
+REMEDY = "restore the file, or remove it and with it these measurements"
 SMOOTHNESS = Table("smoothness", ("smoothness", "smoothness_all_weights"))
 NOISE = Table("noise", ("gradient_variance", "gradient_squared_norm", "noise_scale", "gradient_variance_all_weights"))
 CURVES = Table("curves", ("train_loss", "train_error", "validation_loss", "validation_error"))
@@ -59,45 +58,24 @@ def merge(folder: Path, table: Table, rows: Sequence[Mapping[str, float]]) -> No
     ValueError on a damaged file, which stays as it is.
     """
     path = table.path(folder)
-    with results.lock(folder):
+    with lock(folder):
         merged = _read_rows(path, table)
         merged |= {(int(row["trial"]), int(row["step"])): [float(row[name]) for name in table.values] for row in rows}
-        lines = io.StringIO()
-        writer = csv.writer(lines, lineterminator="\n")
-        writer.writerow(table.columns)
-        writer.writerows(
-            [*key, *("" if math.isnan(value) else repr(value) for value in merged[key])] for key in sorted(merged)
-        )
-        results.write_atomically(path, lines.getvalue())
+        texts = ([*key, *("" if math.isnan(value) else repr(value) for value in merged[key])] for key in sorted(merged))
+        write_csv(path, table.columns, texts)
 
 
 def _read_rows(path: Path, table: Table) -> dict[tuple[int, int], list[float]]:
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        return {}
-    except UnicodeDecodeError as error:
-        raise _damaged(path, f"byte {error.start} is not UTF-8 text") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: dict[tuple[int, int], list[float]] = {}
-    try:
-        if tuple(next(reader, [])) != table.columns:
-            raise _damaged(path, f"line 1 does not name the columns {', '.join(table.columns)}")
-        for texts in reader:
-            trial, step, *values = _parsed(path, table, reader.line_num, texts)
-            if (key := (int(trial), int(step))) in rows:
-                raise _damaged(path, f"line {reader.line_num} repeats trial {trial} at step {step}")
-            rows[key] = values
-    except csv.Error as error:
-        raise _damaged(path, f"line {reader.line_num}: {error}") from error
-    if not text.endswith("\n"):
-        raise _damaged(path, f"line {reader.line_num} is cut short")
+    for line, texts in read_csv(path, table.columns, REMEDY):
+        trial, step, *values = _parsed(path, table, line, texts)
+        if (key := (int(trial), int(step))) in rows:
+            raise damaged(path, f"line {line} repeats trial {trial} at step {step}", REMEDY)
+        rows[key] = values
     return rows
 
 
 def _parsed(path: Path, table: Table, line: int, texts: list[str]) -> list[float]:
-    if len(texts) != len(table.columns):
-        raise _damaged(path, f"line {line} has {len(texts)} values, not {len(table.columns)}")
     found: list[float] = []
     for name, text in zip(table.columns, texts, strict=True):
         is_key = name not in table.values
@@ -105,9 +83,5 @@ def _parsed(path: Path, table: Table, line: int, texts: list[str]) -> list[float
             found.append(int(text) if is_key else float(text or "nan"))
         except ValueError:
             number = "an integer" if is_key else "a number"
-            raise _damaged(path, f"line {line}, column {name}: {text!r} is not {number}") from None
+            raise damaged(path, f"line {line}, column {name}: {text!r} is not {number}", REMEDY) from None
     return found
-
-
-def _damaged(path: Path, what: str) -> ValueError:
-    return ValueError(f"{path} is damaged: {what}; restore the file, or remove it and with it these measurements")

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from dps import results
+from dps import files, results
 
 # These change no result, or are recorded trial by trial.
 IGNORED = (
@@ -46,10 +46,10 @@ def claim(folder: Path, cfg: DictConfig, overrides: Sequence[str], trials: int |
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with results.lock(folder):
+        with files.lock(folder):
             _claim(folder, cfg, overrides)
             if trials is not None and trials > sweep_trials(folder):
-                results.write_atomically(folder / SWEEP, OmegaConf.to_yaml({"trials": trials}))
+                files.write_atomically(folder / SWEEP, OmegaConf.to_yaml({"trials": trials}))
     except OSError as error:
         raise ValueError(
             f"the output folder {folder} cannot be written ({error.strerror or error}); name one that can with "
@@ -89,8 +89,8 @@ def _claim(folder: Path, cfg: DictConfig, overrides: Sequence[str]) -> None:
             " in a sweep, or remove this one"
         )
     path.parent.mkdir(exist_ok=True)
-    results.write_atomically(path.with_name("overrides.yaml"), OmegaConf.to_yaml(list(overrides)))
-    results.write_atomically(path, OmegaConf.to_yaml(cfg, resolve=True))
+    files.write_atomically(path.with_name("overrides.yaml"), OmegaConf.to_yaml(list(overrides)))
+    files.write_atomically(path, OmegaConf.to_yaml(cfg, resolve=True))
 
 
 def _load(path: Path) -> Any:

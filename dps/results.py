@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import operator
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
+from dps.files import damaged, lock, read_csv, write_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +35,7 @@ OPTIONS = {
     "decay_steps": "lr_schedule.decay_steps",
     "end_factor": "lr_schedule.end_factor",
 }
+REMEDY = "restore the file, or remove it to run its trials again"
 Row = dict[str, Any]
 
 
@@ -58,32 +56,7 @@ def merge(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     with lock(folder):
         by_trial = {row["trial"]: row for row in _read_rows(path)}
         by_trial.update((row["trial"], row) for row in new)
-        lines = io.StringIO()
-        writer = csv.writer(lines, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows([_text(by_trial[trial][name]) for name in COLUMNS] for trial in sorted(by_trial))
-        write_atomically(path, lines.getvalue())
-
-
-def lock(folder: Path) -> FileLock:
-    """The lock that every process holds while it changes a study's record."""
-    return FileLock(folder / ".trials.lock")
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replaces the file by the text (UTF-8) or bytes or, if that fails, leaves it as it was.
-
-    Of a file in a study's folder, the caller holds the study's lock.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        write_csv(path, COLUMNS, ([_text(by_trial[trial][name]) for name in COLUMNS] for trial in sorted(by_trial)))
 
 
 class SharedBound:
@@ -135,44 +108,16 @@ def best(frame: pd.DataFrame) -> pd.Series[Any] | None:
 
 
 def _read_rows(path: Path) -> list[Row]:
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        return []
-    except UnicodeDecodeError as error:
-        raise _damaged(path, f"byte {error.start} is not UTF-8 text") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: dict[int, Row] = {}
-    try:
-        _check_header(path, next(reader, []))
-        for values in reader:
-            row = _parsed(path, reader.line_num, values)
-            if row["trial"] in rows:
-                raise _damaged(path, f"line {reader.line_num} repeats trial {row['trial']}")
-            rows[row["trial"]] = row
-    except csv.Error as error:
-        raise _damaged(path, f"line {reader.line_num}: {error}") from error
-    if not text.endswith("\n"):
-        raise _damaged(path, f"line {reader.line_num} is cut short")
+    for line, values in read_csv(path, COLUMNS, REMEDY):
+        row = _parsed(path, line, values)
+        if row["trial"] in rows:
+            raise damaged(path, f"line {line} repeats trial {row['trial']}", REMEDY)
+        rows[row["trial"]] = row
     return [rows[trial] for trial in sorted(rows)]
 
 
-def _damaged(path: Path, what: str) -> ValueError:
-    return ValueError(f"{path} is damaged: {what}; restore the file, or remove it to run its trials again")
-
-
-def _check_header(path: Path, header: list[str]) -> None:
-    if missing := [name for name in COLUMNS if name not in header]:
-        raise _damaged(path, f"line 1 lacks the column {', '.join(missing)}")
-    if unknown := [name for name in header if name not in COLUMNS]:
-        raise _damaged(path, f"line 1 has the unknown column {', '.join(unknown)}")
-    if tuple(header) != COLUMNS:
-        raise _damaged(path, f"line 1 does not name the columns in the order {', '.join(COLUMNS)}")
-
-
 def _parsed(path: Path, line: int, values: list[str]) -> Row:
-    if len(values) != len(COLUMNS):
-        raise _damaged(path, f"line {line} has {len(values)} values, not {len(COLUMNS)}")
     row: Row = {}
     for name, text in zip(COLUMNS, values, strict=True):
         kind = TYPES[name]
@@ -180,13 +125,16 @@ def _parsed(path: Path, line: int, values: list[str]) -> Row:
             row[name] = kind(text) if text or kind is str else None
         except ValueError:
             number = "an integer" if kind is int else "a number"
-            raise _damaged(path, f"line {line}, column {name}: {text!r} is not {number}") from None
+            raise damaged(path, f"line {line}, column {name}: {text!r} is not {number}", REMEDY) from None
+    wrong = ""
     if row["status"] not in STATUSES:
-        raise _damaged(path, f"line {line}, column status: {row['status']!r} is not one of {', '.join(STATUSES)}")
-    if row["trial"] is None:
-        raise _damaged(path, f"line {line}, column trial: it is empty")
-    if (row["steps_to_result"] is None) == (row["status"] == "complete"):
-        raise _damaged(path, f"line {line}, column steps_to_result: exactly the complete trials have one")
+        wrong = f"status: {row['status']!r} is not one of {', '.join(STATUSES)}"
+    elif row["trial"] is None:
+        wrong = "trial: it is empty"
+    elif (row["steps_to_result"] is None) == (row["status"] == "complete"):
+        wrong = "steps_to_result: exactly the complete trials have one"
+    if wrong:
+        raise damaged(path, f"line {line}, column {wrong}", REMEDY)
     return row
 
 

@@ -102,8 +102,8 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
         ("0.5\n", "0.5\n\n", "line 3 has 0 values, not 4"),
         ("0.5\n", '"0.5\n', "line 2: "),
         ("0.5\n", "0.5\n3,100,0.7,0.7\n", "line 3 repeats trial 3 at step 100"),
-        ("trial,step", "step,trial", "line 1 does not name the columns trial, step, smoothness"),
-        ("trial,step,smoothness,smoothness_all_weights\n", "", "line 1 does not name the columns"),
+        ("trial,step", "step,trial", "line 1 does not name the columns in the order trial, step, smoothness"),
+        ("trial,step,smoothness,smoothness_all_weights\n", "", "line 1 lacks the column"),
         ("0.5", "0\udcff5", "is not UTF-8 text"),
     ],
 )
