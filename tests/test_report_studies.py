@@ -236,8 +236,8 @@ def test_command_without_a_record_comes_from_the_columns(tmp_path: Path) -> None
 
 
 def measure(path: Path, factor: float) -> None:
-    """Two trials: Delta is 2 factor, L 3 factor, beta 5 factor, the noise scale 95 / 14; over all weights L and beta
-    are 7.5 and 15 factor squared."""
+    """Two trials: Delta is 2 factor, L 4 factor, beta 5 factor, the noise scale 95 / 14; over all weights L and beta
+    are 10 and 15 factor squared."""
     for trial, more in ((0, 0.5), (1, 1.5)):
         scale, values = factor * more, [(0, 2.0, 5.0, 1.0), (100, 4.0, 90.0, 13.0)]
         smoothness = [
@@ -270,11 +270,11 @@ def test_measured_constants_give_the_predicted_ratio(sweep: Path, tmp_path: Path
     found = gather([sweep], [apart])
     dense, sparse = (row for _, row in found.theory.iterrows())
     names = ["delta", "smoothness", "beta"]
-    assert dense[names].tolist() == pytest.approx([2, 3, 5])
+    assert dense[names].tolist() == pytest.approx([2, 4, 5])
     assert dense["noise_scale"] == pytest.approx(95 / 14)
-    assert sparse[names].tolist() == pytest.approx([value * (1.5 + 100) / 2 for value in (2, 3, 5)])
+    assert sparse[names].tolist() == pytest.approx([value * (1.5 + 100) / 2 for value in (2, 4, 5)])
     assert sparse["c1_ratio_predicted"] == pytest.approx(1.5**3) and dense["c1_ratio_predicted"] == 1
-    assert dense[["smoothness_all_weights", "beta_all_weights"]].tolist() == pytest.approx([7.5, 15])
+    assert dense[["smoothness_all_weights", "beta_all_weights"]].tolist() == pytest.approx([10, 15])
     assert sparse["c1_ratio_predicted_all_weights"] == pytest.approx(1.5**5)
     assert len(found.studies) == 8 and len(found.trials) == 32
     assert list(found.smoothness.columns[-5:]) == ["sparsity", "trial", "step", "smoothness", "smoothness_all_weights"]

@@ -39,6 +39,14 @@ def gather_measured(paths: Sequence[Path], table: Table) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
+def averaged(smoothness: pd.DataFrame) -> pd.DataFrame:
+    """The measurements that count in an average of L: those after step 0, at which it is many times what it is later.
+
+    The paper averages over long runs, in which step 0 is one of hundreds; in a short one it would be all that counts.
+    """
+    return smoothness[smoothness["step"] > 0]
+
+
 def _study(folder: StudyFolder) -> dict[str, Any]:
     """The values of the columns STUDY, from the trials or, before the first is recorded, from the configuration."""
     if not folder.trials.empty:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from dps.report.figures import style
 from dps.report.figures.style import Drawing, Look
 from dps.report.figures.subject import Subject, named
+from dps.report.measured import averaged
 
 _LOGS = {
     "train_loss": "training loss (nats)",
@@ -20,7 +21,7 @@ _BAND = "Lines: mean over the trials measured at a step; band: their least and g
 
 
 def draw_smoothness(subject: Subject, looks: Mapping[float, Look]) -> Iterator[Drawing]:
-    """Figure 5: a panel for each batch size, with the mean of all measurements; nothing without any."""
+    """Figure 5: a panel for each batch size, with L's average; nothing without any."""
     rows = _finite(subject.rows, "smoothness")
     if rows.empty:
         return
@@ -28,13 +29,16 @@ def draw_smoothness(subject: Subject, looks: Mapping[float, Look]) -> Iterator[D
     figure, grid = style.panels(_heading(subject, rows), len(batch_sizes), 1, height=2.4)
     for batch_size, axes in zip(batch_sizes, grid.flat, strict=True):
         for sparsity, of_sparsity in rows[rows["batch_size"] == batch_size].groupby("sparsity"):
-            label = f"{style.sparsity_name(sparsity)}: {of_sparsity['smoothness'].mean():.3g}"
+            mean = averaged(of_sparsity)["smoothness"].mean()
+            label = style.sparsity_name(sparsity) + (f": {mean:.3g}" if np.isfinite(mean) else "")
             _plot(axes, of_sparsity, "smoothness", label, looks[sparsity])
         axes.set_title(f"batch size {batch_size}")
         axes.set_xlabel("training step")
         axes.set_ylabel("Lipschitz constant L")
         style.powers_of_two(axes, "y", rows["smoothness"])
-        axes.legend(title="average L", loc="upper left", bbox_to_anchor=(0, -0.22), ncols=2, title_fontsize=7)
+        axes.legend(
+            title="average L after step 0", loc="upper left", bbox_to_anchor=(0, -0.22), ncols=2, title_fontsize=7
+        )
     what = "Local Lipschitz constant L of the gradient during training (paper, Equation 7) and its average"
     yield subject.name, f"{_heading(subject, rows)}. {what}. {_BAND}.", figure
 
