@@ -64,7 +64,11 @@ def squared_norms(vectors: Weights) -> Tensor:
 
 
 def survivors_and_all(vectors: Weights, masks: Weights) -> Tensor:
-    """The squared norm of each row's vector over the weights that survive, and over all: float64 (2, S)."""
+    """The squared norm of each row's vector over the weights that survive, and over all: float64 (2, S).
+
+    Of a gradient, that over all is less exact: patches that differ under pruned weights alone tie in max-pooling, and
+    rounding decides which of them gives the pruned weights their gradient.
+    """
     everything = squared_norms(vectors)
     if not masks:
         return torch.stack([everything, everything])

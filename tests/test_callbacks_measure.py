@@ -318,4 +318,6 @@ def test_two_ranks_write_one_file(tmp_path: Path) -> None:
         found.append([measurements.read(study(tmp_path / name, 8, "0.5"), table) for table in (SMOOTHNESS, CURVES)])
     for one, two in zip(*found, strict=True):
         assert len(one) == 4 and not one.isna().any(axis=None)
-        pd.testing.assert_frame_equal(one, two, rtol=1e-9)
+        tied = [name for name in one if name == "smoothness_all_weights"]  # gradients.survivors_and_all says why
+        pd.testing.assert_frame_equal(one.drop(columns=tied), two.drop(columns=tied), rtol=1e-9)
+        pd.testing.assert_frame_equal(one[tied], two[tied], rtol=1e-6)

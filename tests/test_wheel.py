@@ -32,7 +32,7 @@ def test_the_wheel_holds_all_packages_and_nothing_else(wheel: Path) -> None:
         str(path.relative_to(ROOT))
         for package in PACKAGES
         for path in (ROOT / package).rglob("*")
-        if path.suffix in (".py", ".yaml")
+        if path.suffix in (".py", ".yaml", ".html", ".css", ".js")
     }
     assert held == sources
     assert "conf/config.yaml" in held and "conf/__init__.py" in held
