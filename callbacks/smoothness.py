@@ -41,8 +41,8 @@ class Smoothness(Callback):
             def gradients(weights: Weights) -> Weights:
                 return mean_gradients(model, weights, images, labels)
 
-            found = smoothness(gradients, self._start[trial], end, masks, progress)
-            return dict(zip(SMOOTHNESS.values, map(float, found), strict=True))
+            survivors, everything = smoothness(gradients, self._start[trial], end, masks, progress)
+            return {"smoothness": float(survivors), "smoothness_all_weights": float(everything)}
 
         measure(trainer, task, self.folder, SMOOTHNESS, trainer.global_step - 1, values)
         self._start = {}

@@ -154,7 +154,7 @@ class StudyData(pl.LightningDataModule):
                 "set data.root to a complete copy of the data, or data.train_examples=null"
             )
         mean, std = _pixel_statistics(images.train, per_channel=self.standardise == "channel")
-        if self.standardise is None:
+        if self.standardise is None:  # only now: a file whose pixels all agree is refused in any case
             mean, std = torch.zeros_like(mean), torch.ones_like(std)
 
         def standardised(pixels: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from dps.report.claim import (
     tally,
     verdict,
 )
-from dps.report.measured import averaged
+from dps.report.measured import after_step_0
 from dps.report.studies import Results
 
 NETWORK = ["workload", "dataset", "model", "optimizer", "lr_schedule"]
@@ -31,7 +31,7 @@ ALL_WEIGHTS = "with the gradients of pruned weights"
 def sparse_is_less_smooth(results: Results) -> Claim:
     """Claim 5, by the local Lipschitz constants measured during training (Figure 5)."""
     found = []
-    for key, rows in averaged(results.smoothness).groupby(NETWORK):
+    for key, rows in after_step_0(results.smoothness).groupby(NETWORK):
         for pruning in rows.loc[rows["sparsity"] > 0, "pruning"].unique():
             own = rows[(rows["pruning"] == pruning) | (rows["sparsity"] == 0)]
             case, text = _rising(own, "smoothness")

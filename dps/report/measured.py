@@ -39,10 +39,10 @@ def gather_measured(paths: Sequence[Path], table: Table) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def averaged(smoothness: pd.DataFrame) -> pd.DataFrame:
-    """The measurements that count in an average of L: those after step 0, at which it is many times what it is later.
+def after_step_0(smoothness: pd.DataFrame) -> pd.DataFrame:
+    """What counts in an average of L: at step 0, L is several times what it is later, and would outweigh a short run.
 
-    The paper averages over long runs, in which step 0 is one of hundreds; in a short one it would be all that counts.
+    In the paper's average over an entire training, step 0 is one of hundreds (Section 3.2 and Appendix C).
     """
     return smoothness[smoothness["step"] > 0]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dps import theory
-from dps.report.measured import averaged
+from dps.report.measured import after_step_0
 from dps.report.study_folder import StudyFolder
 
 CURVE = ("workload", "goal_error", "pruning", "sparsity")
@@ -97,7 +97,7 @@ def _measured(smoothness: pd.DataFrame, noise: pd.DataFrame, curves: pd.DataFram
     whole = curves.sort_values("step").groupby(trial)
     deltas = whole["train_loss"].agg(theory.delta)[whole["step"].min() == 0]
     parts = noise.groupby(trial)[["gradient_variance", "gradient_squared_norm"]].mean()
-    by_step, at_start = averaged(smoothness).groupby(["batch_size", "step"]), start.groupby("batch_size")
+    by_step, at_start = after_step_0(smoothness).groupby(["batch_size", "step"]), start.groupby("batch_size")
     return {
         "delta": deltas.groupby("batch_size").mean(),
         "smoothness": by_step["smoothness"].mean(),

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from dps.report.figures import style
 from dps.report.figures.style import Drawing, Look
 from dps.report.figures.subject import Subject, named
-from dps.report.measured import averaged
+from dps.report.measured import after_step_0
 
 _LOGS = {
     "train_loss": "training loss (nats)",
@@ -29,7 +29,7 @@ def draw_smoothness(subject: Subject, looks: Mapping[float, Look]) -> Iterator[D
     figure, grid = style.panels(_heading(subject, rows), len(batch_sizes), 1, height=2.4)
     for batch_size, axes in zip(batch_sizes, grid.flat, strict=True):
         for sparsity, of_sparsity in rows[rows["batch_size"] == batch_size].groupby("sparsity"):
-            mean = averaged(of_sparsity)["smoothness"].mean()
+            mean = after_step_0(of_sparsity)["smoothness"].mean()
             label = style.sparsity_name(sparsity) + (f": {mean:.3g}" if np.isfinite(mean) else "")
             _plot(axes, of_sparsity, "smoothness", label, looks[sparsity])
         axes.set_title(f"batch size {batch_size}")
