@@ -7,10 +7,10 @@ import pytorch_lightning as pl
 from pytorch_lightning import Callback
 
 from callbacks.measure import check_interval, measure
-from dps.curves import loss_and_error
-from dps.gradients import Progress, Weights
-from dps.measurements import CURVES
-from dps.task import StudyTask
+from dps.engine.module import StudyTask
+from dps.measures.loss import loss_and_error
+from dps.models.gradients import Progress, Weights
+from dps.storage.measurements import CURVES
 
 
 class Curves(Callback):

@@ -9,9 +9,9 @@ import pytorch_lightning as pl
 from pytorch_lightning import Callback
 from torch import Tensor
 
-from dps.goal import GoalCheck, Outcome, Verdict
-from dps.results import SharedBound
-from dps.task import StudyTask
+from dps.engine.module import StudyTask
+from dps.protocol.goal import GoalCheck, Outcome, Verdict
+from dps.storage.records import SharedBound
 
 
 class Goal(Callback):

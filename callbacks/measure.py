@@ -7,11 +7,11 @@ from pathlib import Path
 import pytorch_lightning as pl
 
 from callbacks.progress import StudyProgress
-from dps import measurements
-from dps.gradients import Progress, Weights
-from dps.measurements import Table
-from dps.task import StudyTask
-from dps.trials import Trials
+from dps.engine.module import StudyTask
+from dps.models.gradients import Progress, Weights
+from dps.stack.stack import Trials
+from dps.storage import measurements
+from dps.storage.measurements import Table
 
 Values = Callable[[int, Weights, Weights, Progress], Mapping[str, float]]
 

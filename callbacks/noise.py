@@ -7,10 +7,10 @@ import pytorch_lightning as pl
 from pytorch_lightning import Callback
 
 from callbacks.measure import check_interval, measure
-from dps.gradients import Progress, Weights
-from dps.measurements import NOISE
-from dps.noise import gradient_noise
-from dps.task import StudyTask
+from dps.engine.module import StudyTask
+from dps.measures.noise import gradient_noise
+from dps.models.gradients import Progress, Weights
+from dps.storage.measurements import NOISE
 
 
 class Noise(Callback):

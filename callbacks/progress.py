@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from callbacks.goal import Goal
-from dps.task import StudyTask
+from dps.engine.module import StudyTask
 
 
 class StudyProgress(ProgressBar):

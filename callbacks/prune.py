@@ -10,10 +10,10 @@ from pytorch_lightning import Callback
 from rich.console import Console
 from rich.progress import track
 
-from dps import cache
-from dps.gradients import Weights
-from dps.pruning import emptied_layers, masks
-from dps.task import StudyTask
+from dps.engine.module import StudyTask
+from dps.models.gradients import Weights
+from dps.pruning.pruning import emptied_layers, masks
+from dps.storage import cache
 
 log = logging.getLogger(__name__)
 

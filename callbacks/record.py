@@ -7,8 +7,8 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning import Callback
 
-from dps import results
-from dps.task import StudyTask
+from dps.engine.module import StudyTask
+from dps.storage import records
 
 
 class Record(Callback):
@@ -30,5 +30,5 @@ class Record(Callback):
         rows = [
             {**self.study, **metaparameters[trial]} | {"seed": trial} | vars(outcome) for trial, outcome in new.items()
         ]
-        results.merge(self.folder, rows)
+        records.merge(self.folder, rows)
         self.written |= new.keys()

@@ -7,10 +7,10 @@ import pytorch_lightning as pl
 from pytorch_lightning import Callback
 
 from callbacks.measure import check_interval, measure
-from dps.gradients import Progress, Weights, mean_gradients
-from dps.measurements import SMOOTHNESS
-from dps.smoothness import smoothness
-from dps.task import StudyTask
+from dps.engine.module import StudyTask
+from dps.measures.smoothness import smoothness
+from dps.models.gradients import Progress, Weights, mean_gradients
+from dps.storage.measurements import SMOOTHNESS
 
 
 class Smoothness(Callback):

@@ -9,7 +9,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from dps import errors, record, results, study
+from dps import errors
+from dps.engine import check
+from dps.storage import ownership, records
 
 
 def main() -> None:
@@ -31,27 +33,27 @@ def _job(cfg: DictConfig) -> int | None:
             raise
         errors.stop("dps", error)
     if job.mode == RunMode.RUN:
-        from dps import table
+        from dps.report import terminal
 
-        table.show([Path(cfg.folder)])
+        terminal.show([Path(cfg.folder)])
     return steps_to_result
 
 
 def run(cfg: DictConfig, overrides: list[str], trials_of_sweep: int | None = None) -> int | None:
     """Run those trials of a study that its folder lacks; returns its steps-to-result K*, None if none got there."""
-    study.check(cfg)
+    check.check(cfg)
     OmegaConf.resolve(cfg)
-    folder, trials = Path(cfg.folder), study.trials_of(cfg)
-    record.claim(folder, cfg, overrides, trials_of_sweep)
-    results.refuse_conflict(folder, trials)
-    recorded = set(results.read(folder)["trial"])
+    folder, trials = Path(cfg.folder), check.trials_of(cfg)
+    ownership.claim(folder, cfg, overrides, trials_of_sweep)
+    records.refuse_conflict(folder, trials)
+    recorded = set(records.read(folder)["trial"])
     if not recorded.issuperset(trial["trial"] for trial in trials):
-        from dps import fit
+        from dps.engine import fit
 
         fit.fit(cfg)
     else:  # of a run that was killed after its last record
-        record.checkpoint_path(folder, trials).unlink(missing_ok=True)
-    best = results.best(results.read(folder))
+        ownership.checkpoint_path(folder, trials).unlink(missing_ok=True)
+    best = records.best(records.read(folder))
     return None if best is None else int(best["steps_to_result"])
 
 

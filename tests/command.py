@@ -15,7 +15,8 @@ from unittest import mock
 
 import pandas as pd
 
-from dps import errors, main, results
+from dps import errors, main
+from dps.storage import records
 
 CACHE = tempfile.TemporaryDirectory(prefix="dps-cache-")  # what one test has measured or scored, others need not
 SECONDS = ["train_seconds", "evaluate_seconds"]
@@ -85,7 +86,7 @@ def study(folder: Path, batch_size: int = 16, sparsity: str = "0") -> Path:
 
 def rows(folder: Path) -> pd.DataFrame:
     """The recorded trials of a study, without the seconds, which no two runs share."""
-    return results.read(folder).drop(columns=SECONDS).set_index("trial")
+    return records.read(folder).drop(columns=SECONDS).set_index("trial")
 
 
 def contents(folder: Path) -> dict[str, tuple[int, bytes]]:

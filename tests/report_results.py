@@ -1,12 +1,12 @@
-"""Made-up results of a report, as dps.report.studies gathers them."""
+"""Made-up results of a report, as dps.analysis.studies gathers them."""
 
 from typing import Any
 
 import pandas as pd
 
-from dps.report.claims import Claim
-from dps.report.studies import Results
-from dps.results import COLUMNS
+from dps.analysis.claims.judge import Claim
+from dps.analysis.studies import Results
+from dps.storage.records import COLUMNS
 
 WHOLE = ("interval_steps", "max_steps", "batch_size", "trials", "complete", "incomplete", "infeasible", "censored")
 WHOLE += ("steps_to_result", "steps_low", "steps_high", "best_trial", "decay_steps")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from dps import cache
+from dps.storage import cache
 
 ARRAYS = {"scores": np.arange(12, dtype=np.float64).reshape(3, 4), "labels": np.array([3, 1], dtype=np.int64)}
 

@@ -16,10 +16,12 @@ from command import dps, rows, study
 from rich.console import Console
 
 from callbacks import Goal, Record, StudyProgress, progress
-from dps import fit, pruning, record, results
-from dps.goal import Outcome
+from dps.engine import fit
+from dps.engine.module import StudyTask
 from dps.models import SimpleCNN, initialise
-from dps.task import StudyTask
+from dps.protocol.goal import Outcome
+from dps.pruning import pruning
+from dps.storage import ownership, records
 
 SMALL = ["batch_size=8", "goal.error=0.3", "goal.interval_steps=4", "max_steps=8"]
 TWO = ["trial=[0,3]", "optimizer.lr=[0.02,0.01]"]
@@ -164,14 +166,14 @@ def test_the_race_is_between_all_jobs_of_a_study(tmp_path: Path) -> None:
 def test_a_budget_ends_where_it_ends(tmp_path: Path, budget: int, interval: int) -> None:
     typed = [f"max_steps={budget}", f"goal.interval_steps={interval}", "optimizer.lr=1e-6"]
     dps(tmp_path, "batch_size=8", "goal.error=0.3", *typed)
-    (row,) = results.read(study(tmp_path, 8)).to_dict("records")
+    (row,) = records.read(study(tmp_path, 8)).to_dict("records")
     assert (row["status"], row["steps_run"]) == ("incomplete", budget)
     assert 0.3 < row["validation_error"] <= 1
 
 
 def test_a_budget_between_two_checks_completes_no_trial(tmp_path: Path) -> None:
     dps(tmp_path, "batch_size=8", "goal.error=0.9", "goal.interval_steps=16", "max_steps=15", "optimizer.lr=0.02")
-    (row,) = results.read(study(tmp_path, 8)).to_dict("records")
+    (row,) = records.read(study(tmp_path, 8)).to_dict("records")
     assert (row["status"], row["steps_run"]) == ("incomplete", 15) and row["validation_error"] < 0.9
 
 
@@ -189,7 +191,7 @@ def test_failed_checks_read_few_examples(tmp_path: Path, trainers: list[pl.Train
 
 def test_seconds_are_those_of_the_study(tmp_path: Path) -> None:
     dps(tmp_path, *SMALL, *TWO, "race=false")
-    found = results.read(study(tmp_path, 8))
+    found = records.read(study(tmp_path, 8))
     assert (found["train_seconds"] > 0).all() and (found["evaluate_seconds"] > 0).all()
     assert found[["train_seconds", "evaluate_seconds"]].sum().sum() < 60
 
@@ -207,7 +209,7 @@ def test_a_trial_is_recorded_as_soon_as_it_has_ended(tmp_path: Path) -> None:
     assert not (tmp_path / "trials.csv").exists()
     task.outcomes[5] = Outcome("complete", 4, 4, 0.25, 0.27, 1.5, 0.5)
     record.on_train_batch_end(first, task)  # type: ignore[arg-type]
-    (row,) = results.read(tmp_path).to_dict("records")
+    (row,) = records.read(tmp_path).to_dict("records")
     assert (row["trial"], row["seed"], row["lr"], row["momentum"]) == (5, 5, 0.2, 0.8)
     assert (row["status"], row["steps_to_result"], row["test_error"], row["train_seconds"]) == (
         "complete",
@@ -221,7 +223,7 @@ def test_a_trial_is_recorded_as_soon_as_it_has_ended(tmp_path: Path) -> None:
     assert (before.st_mtime_ns, before.st_ino) == (after.st_mtime_ns, after.st_ino)
     task.outcomes[0] = Outcome("infeasible", 8)
     record.on_train_batch_end(first, task)  # type: ignore[arg-type]
-    found = results.read(tmp_path)
+    found = records.read(tmp_path)
     assert list(found["trial"]) == [0, 5] and list(found["status"]) == ["infeasible", "complete"]
     assert pd.isna(found["validation_error"][0]) and pd.isna(found["steps_to_result"][0])
 
@@ -252,7 +254,7 @@ def test_the_jobs_of_one_study_are_one_study(tmp_path: Path, trainers: list[pl.T
     dps(tmp_path, "-m", *SMALL, "batch_size=8,16", "hydra.sweeper.trials=2", "hydra.sweeper.trials_per_job=1")
     assert len(trainers) == 4
     assert [title.split(":")[0] for title in titles(trainers)] == ["study 1 of 2"] * 2 + ["study 2 of 2"] * 2
-    assert {record.sweep_trials(path.parent) for path in tmp_path.rglob("trials.csv")} == {2}
+    assert {ownership.sweep_trials(path.parent) for path in tmp_path.rglob("trials.csv")} == {2}
 
 
 @pytest.mark.parametrize(

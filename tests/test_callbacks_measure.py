@@ -18,10 +18,12 @@ from command import dps, process, rows, study
 from torch import Tensor
 
 from callbacks import progress
-from dps import datasets, fit, measurements
-from dps.data import StudyData
-from dps.measurements import CURVES, NOISE, SMOOTHNESS, Table
-from dps.task import StudyTask
+from dps.data import sources
+from dps.data.study_data import StudyData
+from dps.engine import fit
+from dps.engine.module import StudyTask
+from dps.storage import measurements
+from dps.storage.measurements import CURVES, NOISE, SMOOTHNESS, Table
 
 SMALL = ["data.train_examples=null", "batch_size=8", "goal.interval_steps=4", "max_steps=12", "race=false"]
 STACK = ["stack.trials_per_slice=2", "stack.examples_per_pass=8", "stack.products=false"]
@@ -36,11 +38,11 @@ Weights = dict[int, list[Tensor]]
 
 
 @pytest.fixture(autouse=True)
-def few_digits(monkeypatch: pytest.MonkeyPatch) -> datasets.Images:
+def few_digits(monkeypatch: pytest.MonkeyPatch) -> sources.Images:
     """60 images of digits for training and validation, in place of 1,500."""
-    every = datasets.digits()
+    every = sources.digits()
     few = replace(every, train=every.train[:60], train_labels=every.train_labels[:60])
-    monkeypatch.setattr(datasets, "digits", lambda: few)
+    monkeypatch.setattr(sources, "digits", lambda: few)
     return few
 
 
@@ -141,7 +143,7 @@ def plain_row(table: Table, data: StudyData, now: list[Tensor], after: list[Tens
 
 @pytest.mark.parametrize("sparsity", [pytest.param("0", marks=pytest.mark.slow), "0.9"])
 def test_every_value_is_that_of_plain_pytorch(
-    tmp_path: Path, history: list[Weights], few_digits: datasets.Images, sparsity: str
+    tmp_path: Path, history: list[Weights], few_digits: sources.Images, sparsity: str
 ) -> None:
     typed = [*TYPED, AFTER, *INTERVALS, "trainer.precision=64-true", "optimizer.lr=[0.02,0.05,1e-3]"]
     folder = run(tmp_path, *typed, "callbacks.smoothness.interval_steps=8", sparsity=sparsity)
@@ -215,13 +217,15 @@ def test_a_trial_alone_measures_the_same(tmp_path: Path) -> None:
 KILLED = """
 import datetime, os, signal, sys
 from dataclasses import replace
-from dps import datasets, fit, main
+from dps import main
+from dps.data import sources
+from dps.engine import fit
 from callbacks import curves
 
 fit.timedelta = lambda **_: datetime.timedelta(0)
-every = datasets.digits()
+every = sources.digits()
 few = replace(every, train=every.train[:60], train_labels=every.train_labels[:60])
-datasets.digits = lambda: few
+sources.digits = lambda: few
 loss_and_error, calls = curves.loss_and_error, []
 
 def fatal(*arguments):
@@ -296,11 +300,11 @@ def test_the_line_says_what_is_measured(tmp_path: Path, monkeypatch: pytest.Monk
 # Run at the start of every process by Python itself.
 FEW_DIGITS = """
 from dataclasses import replace
-from dps import datasets
+from dps.data import sources
 
-every = datasets.digits()
+every = sources.digits()
 few = replace(every, train=every.train[:60], train_labels=every.train_labels[:60])
-datasets.digits = lambda: few
+sources.digits = lambda: few
 """
 
 

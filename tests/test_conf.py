@@ -14,9 +14,11 @@ from torch import nn
 
 import conf
 from callbacks import Prune
-from dps import pruning, results, study
+from dps.engine import check
 from dps.models.layers import Linear
-from dps.optim import SGD
+from dps.pruning import pruning
+from dps.stack.sgd import SGD
+from dps.storage import records
 
 FOLDER = Path(conf.__file__).parent
 GROUPS = sorted(path.name for path in FOLDER.iterdir() if any(path.glob("*.yaml")))
@@ -103,7 +105,7 @@ def test_models(composed: Composed, name: str, parameters: int) -> None:
 @pytest.mark.parametrize("optimizer", names("optimizer"))
 def test_an_optimizer_and_a_schedule_become_one(composed: Composed, optimizer: str, schedule: str) -> None:
     cfg = composed(f"optimizer={optimizer}", f"lr_schedule={schedule}", "trial=[0,1]", "optimizer.lr=[0.5,0.25]")
-    rows = study.trials_of(cfg)
+    rows = check.trials_of(cfg)
     columns = {name: [row[name] for row in rows] for name in rows[0] if name != "trial"}
     decay = {name: columns.pop(name) for name in ("decay_steps", "end_factor") if name in columns}
     weight = nn.Parameter(torch.zeros(2, 1))
@@ -187,7 +189,7 @@ def test_a_workload_is_what_its_name_says(composed: Composed, name: str) -> None
     assert ("nesterov" in name) == bool(cfg.optimizer.get("nesterov"))
     assert ("sgd" in name) == ("momentum" not in cfg.optimizer)
     assert cfg.names.pruning == "snip"
-    study.check(cfg)
+    check.check(cfg)
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
@@ -201,10 +203,10 @@ def test_goal_interval_and_budget_are_the_papers(composed: Composed, name: str) 
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_the_search_space_is_all_that_a_trial_has(composed: Composed, name: str) -> None:
     cfg = composed(f"workload={name}")
-    order = [key for key in study.PER_TRIAL.values() if OmegaConf.select(cfg, key) is not None]
+    order = [key for key in check.PER_TRIAL.values() if OmegaConf.select(cfg, key) is not None]
     assert list(cfg.space) == order
-    assert {"trial"} | {metaparameter for metaparameter, key in study.PER_TRIAL.items() if key in order} == set(
-        study.trials_of(cfg)[0]
+    assert {"trial"} | {metaparameter for metaparameter, key in check.PER_TRIAL.items() if key in order} == set(
+        check.trials_of(cfg)[0]
     )
 
 
@@ -217,4 +219,4 @@ def test_the_command_line_wins_over_the_workload(composed: Composed) -> None:
 
 
 def test_names_are_columns_of_the_results(composed: Composed) -> None:
-    assert set(composed().names) <= set(results.COLUMNS)
+    assert set(composed().names) <= set(records.COLUMNS)

@@ -17,7 +17,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig, OmegaConf
 
-from dps.space import parse, sample
+from dps.protocol.space import parse, sample
 
 ROOT = Path(__file__).parents[1]
 FILES = {
@@ -125,8 +125,8 @@ def _watch(app: App, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (launcher,) = (found for found in Plugins.instance().discover(Launcher) if found.__name__ == "BasicLauncher")
     original = launcher.launch
     monkeypatch.setattr(launcher, "launch", launch)
-    monkeypatch.setattr("dps.study.check", check)
-    monkeypatch.setattr("dps.table.show", show)
+    monkeypatch.setattr("dps.engine.check.check", check)
+    monkeypatch.setattr("dps.report.terminal.show", show)
 
 
 def test_grid_of_studies_with_their_trials(sweep: Sweep) -> None:

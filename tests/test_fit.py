@@ -15,13 +15,15 @@ import torch.nn.functional as F
 from command import contents, dps, rows, study
 from torch import Tensor
 
-from dps import datasets, fit, results
-from dps.data import StudyData
-from dps.goal import GoalCheck
+from dps.data import sources
+from dps.data.study_data import StudyData
+from dps.engine import fit
+from dps.engine.module import StudyTask
 from dps.models import SimpleCNN, initialise
-from dps.optim import SGD
-from dps.task import StudyTask
-from dps.tuning import SliceShape
+from dps.protocol.goal import GoalCheck
+from dps.stack.sgd import SGD
+from dps.stack.shape import SliceShape
+from dps.storage import records
 
 # else measured, and not the same in two folders
 STACK = ["stack.trials_per_slice=2", "stack.examples_per_pass=8", "stack.products=false"]
@@ -34,8 +36,9 @@ Weights = dict[int, list[Tensor]]
 # Types the command with checkpoints after every step, and a signal to itself at the start of one of them.
 SIGNALLED = """
 import datetime, os, sys
-from dps import fit, main
-from dps.task import StudyTask
+from dps import main
+from dps.engine import fit
+from dps.engine.module import StudyTask
 
 step, number = int(sys.argv.pop(1)), int(sys.argv.pop(1))
 fit.timedelta = lambda **_: datetime.timedelta(0)
@@ -114,7 +117,7 @@ def assert_same_weights(some: Weights, others: Weights) -> None:
 
 def plain_run(trial: int, lr: float, goal: float, interval: int, budget: int) -> dict[str, Any]:
     """The protocol as a careful user would write it: one trial in float64, every check on all examples."""
-    images = datasets.digits()
+    images = sources.digits()
     data = StudyData(lambda: images, batch_size=8, seed=0)
     data._place(images, torch.device("cpu"), torch.float64)
     model = SimpleCNN().double()
@@ -158,7 +161,7 @@ def test_every_row_is_that_of_the_plain_protocol(tmp_path: Path) -> None:
 
 def test_the_race_has_the_same_winner(tmp_path: Path, usual: tuple[pd.DataFrame, Weights]) -> None:
     free, raced = usual[0], run(tmp_path, *SMALL, *MIXED, "race=true")
-    first, winner = (results.best(found.reset_index()) for found in (free, raced))
+    first, winner = (records.best(found.reset_index()) for found in (free, raced))
     assert first is not None and winner is not None and first["trial"] == winner["trial"] == 1
     best = first["steps_to_result"]
     assert winner["steps_to_result"] == best
@@ -259,8 +262,8 @@ class Interruption:
         (SGD, "step", 18, True),
         (GoalCheck, "__call__", 5, False),
         (GoalCheck, "__call__", 5, True),
-        (results, "merge", 2, False),
-        (results, "merge", 2, True),
+        (records, "merge", 2, False),
+        (records, "merge", 2, True),
     ],
     ids=["before a step", "in the update", "before a check", "after a check", "before a record", "after a record"],
 )

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dps.goal import GoalCheck, Verdict, allowed_mistakes
+from dps.protocol.goal import GoalCheck, Verdict, allowed_mistakes
 
 CPU = torch.device("cpu")
 

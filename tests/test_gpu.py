@@ -9,7 +9,7 @@ import torch
 from command import dps, rows, study
 from test_trials import RESNET8, SIMPLE_CNN, Batch, Network, Stack, assert_close, assert_equal
 
-from dps.task import StudyTask
+from dps.engine.module import StudyTask
 
 pytestmark = [
     pytest.mark.gpu,

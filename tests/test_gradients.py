@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dps.gradients import Weights, example_gradients, mean_gradients, squared_norms, survivors_and_all
 from dps.models import ResNet8, SimpleCNN, SimpleCNNShallue, initialise
+from dps.models.gradients import Weights, example_gradients, mean_gradients, squared_norms, survivors_and_all
 
 NETWORKS = [
     pytest.param(SimpleCNN, plain.simple_cnn, (1, 28, 28), id="simple_cnn"),

@@ -8,7 +8,9 @@ import pytest
 from command import Done, contents, dps, rows, study
 from omegaconf import DictConfig
 
-from dps import fit, main, results
+from dps import main
+from dps.engine import fit
+from dps.storage import records
 
 SMALL = ["batch_size=8", "goal.error=0.3", "goal.interval_steps=4", "max_steps=32"]
 # else measured, and not the same in two folders
@@ -55,7 +57,7 @@ def test_one_trial(tmp_path: Path, returned: list[int | None]) -> None:
     assert (done.code, done.stderr) == (0, "")
     folder = study(tmp_path, 8, "0.5")
     assert (folder / "trials.csv").read_text().splitlines()[0] == CONTRACT
-    (row,) = results.read(folder).to_dict("records")
+    (row,) = records.read(folder).to_dict("records")
     expected = {
         "workload": "digits_simple_cnn_momentum",
         "dataset": "digits",
@@ -104,7 +106,7 @@ def test_a_list_of_trials(tmp_path: Path, returned: list[int | None]) -> None:
 def test_no_trial_gets_there(tmp_path: Path, returned: list[int | None]) -> None:
     done = dps(tmp_path, *SMALL, "optimizer.lr=1e-6", "max_steps=6")
     assert done.code == 0 and returned == [None]
-    (row,) = results.read(study(tmp_path, 8)).to_dict("records")
+    (row,) = records.read(study(tmp_path, 8)).to_dict("records")
     assert row["status"] == "incomplete" and row["steps_run"] == 6
     assert "0/1/0/0" in done.stdout
 
@@ -122,7 +124,7 @@ def test_a_sweep(sweep: tuple[Path, Done]) -> None:
             assert found["lr"].tolist() == pytest.approx(lr, rel=1e-12)
             assert found["momentum"].tolist() == pytest.approx(momentum, rel=1e-12)
             assert set(found["status"]) <= {"complete", "incomplete", "infeasible"}
-            counts = "/".join(str((found["status"] == status).sum()) for status in results.STATUSES)
+            counts = "/".join(str((found["status"] == status).sum()) for status in records.STATUSES)
             assert counts in done.stdout
             complete = found[found["status"] == "complete"]
             assert set(complete["steps_to_result"]) <= set(range(4, 33, 4))
@@ -181,7 +183,7 @@ def test_a_study_that_fails_leaves_the_others(tmp_path: Path, monkeypatch: pytes
     assert done.code == 1
     assert done.stderr.startswith("dps: 1 of 2 studies failed: ") and done.stderr.count("\n") == 1
     assert "batch_size=8,sparsity=0: no space left" in done.stderr
-    assert len(results.read(study(tmp_path, 16))) == 2 and "batch size" in done.stdout
+    assert len(records.read(study(tmp_path, 16))) == 2 and "batch size" in done.stdout
     log = (study(tmp_path, 8) / "dps.log").read_text()
     assert "Traceback" in log and "OSError: no space left" in log
 

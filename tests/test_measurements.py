@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from dps import measurements
-from dps.measurements import CURVES, NOISE, SMOOTHNESS, Table
+from dps.storage import measurements
+from dps.storage.measurements import CURVES, NOISE, SMOOTHNESS, Table
 
 
 def row(trial: int, step: int, value: float = 0.5) -> dict[str, float]:

@@ -8,7 +8,7 @@ import pytest
 
 PROGRAM = """
 import resource, sys, torch
-from dps.memory import keep_freed_memory
+from dps.engine.memory import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 def step():

@@ -6,9 +6,9 @@ import torch
 from test_gradients import examples, half, plain_gradients, stack
 from torch import Tensor
 
-from dps import noise
+from dps.measures import noise
+from dps.measures.noise import GradientNoise, gradient_noise
 from dps.models import ResNet8, SimpleCNN
-from dps.noise import GradientNoise, gradient_noise
 
 
 @pytest.mark.parametrize("pruned", [False, True], ids=["dense", "pruned"])

@@ -10,8 +10,9 @@ from command import dps, study
 from test_trials import Small
 from torch import Tensor, nn
 
-from dps import datasets, pruning
+from dps.data import sources
 from dps.models import ResNet8, SimpleCNN, initialise
+from dps.pruning import pruning
 
 Weights = dict[str, Tensor]
 EXAMPLES = 250  # not a multiple of any size of pass below
@@ -218,9 +219,9 @@ def test_the_papers_temperature_ranks_otherwise() -> None:
 
 
 def test_grasp_is_cached_for_each_temperature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    digits = datasets.digits()
+    digits = sources.digits()
     few = replace(digits, train=digits.train[:100], train_labels=digits.train_labels[:100])
-    monkeypatch.setattr(datasets, "digits", lambda: few)
+    monkeypatch.setattr(sources, "digits", lambda: few)
     cache = tmp_path / "cache"
     typed = [
         "data.train_examples=null",

@@ -26,7 +26,7 @@ NUMBERS = ["validation_error", "test_error"]
 # Ends with an error on rank 1, in the middle of the run, while rank 0 waits for its gradients.
 FAILING = """
 import os
-from dps.task import StudyTask
+from dps.engine.module import StudyTask
 
 training_step = StudyTask.training_step
 

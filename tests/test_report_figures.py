@@ -18,9 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
-from dps import results as records
+from dps.analysis.studies import Results
 from dps.report.figures import NUMBERS, draw
-from dps.report.studies import Results
+from dps.storage import records
 
 BATCH_SIZES = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
 SPARSITIES = (0.0, 0.5, 0.7, 0.9)

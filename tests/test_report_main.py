@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from dps import errors
 from dps.report.main import main
-from dps.results import merge
+from dps.storage.records import merge
 
 SETTING = {
     "workload": "digits_simple_cnn_momentum",

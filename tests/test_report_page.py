@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from report_results import claims, results, study, theory
 
-from dps.report.claims import Claim
-from dps.report.coverage import grids
+from dps.analysis.claims.judge import Claim
+from dps.analysis.coverage import grids
 from dps.report.page import page
 from dps.report.tables import interval, shown
 

@@ -6,9 +6,9 @@ import torch
 from test_gradients import examples, half, plain_gradients, stack
 from torch import Tensor
 
-from dps.gradients import Weights, mean_gradients
+from dps.measures.smoothness import smoothness
 from dps.models import SimpleCNN
-from dps.smoothness import smoothness
+from dps.models.gradients import Weights, mean_gradients
 
 
 def vectors(*rows: list[float]) -> Weights:

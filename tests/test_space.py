@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from scipy.stats.qmc import Sobol
 
-from dps.space import Dimension, parse, sample
+from dps.protocol.space import Dimension, parse, sample
 
 CONF = Path(__file__).parents[1] / "conf"
 LR = parse("optimizer.lr", "tag(log, interval(1e-4, 1))")

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from dps import theory
+from dps.analysis import theory
 
 B = 2.0 ** np.arange(1, 15)
 INF = math.inf

@@ -7,7 +7,7 @@ import pytest
 from command import Done, dps, process, rows, study
 from pytorch_lightning.loggers import Logger
 
-from dps import tracking
+from dps.engine import tracking
 
 TYPED = ["batch_size=8", "goal.error=0.3", "goal.interval_steps=4", "max_steps=32"]
 

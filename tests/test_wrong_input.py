@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from command import Done, contents, dps, process
 
-from dps.task import StudyTask
+from dps.engine.module import StudyTask
 
 # what is typed, and what the sentence must say: the option with its value, and what would be right
 MISTAKES: list[tuple[list[str], list[str]]] = [

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from dps.bench import measure, study
 from dps.bench.report import Case
-from dps.data import StudyData
+from dps.data.study_data import StudyData
 
 Rates = dict[str, float]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from dps import errors, study
+from dps import errors
+from dps.engine import check
 
 
 def main() -> None:
@@ -19,7 +20,7 @@ def main() -> None:
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="bench")
 def _bench(cfg: DictConfig) -> None:
     try:
-        study.check(cfg)
+        check.check(cfg)
         _measure(cfg)
     except Exception as error:
         errors.stop("dps-bench", error)
@@ -29,8 +30,8 @@ def _measure(cfg: DictConfig) -> None:
     from rich.console import Console
 
     from dps.bench import cases, measure, report
-    from dps.fit import quieten_lightning
-    from dps.memory import keep_freed_memory
+    from dps.engine.fit import quieten_lightning
+    from dps.engine.memory import keep_freed_memory
 
     quieten_lightning()
     found, console = [], Console(width=None if sys.stdout.isatty() else 120)

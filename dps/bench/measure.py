@@ -15,10 +15,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from torch import nn
 
 from dps.bench.plain import StopAfter, fit_plain, plain_loader
-from dps.data import StudyData
+from dps.data.study_data import StudyData
+from dps.engine.module import StudyTask
 from dps.models import initialise
-from dps.task import StudyTask
-from dps.tuning import slice_shape
+from dps.stack.shape import slice_shape
 
 
 def repeated_seconds(work: Callable[[], Any], seconds: float) -> list[float]:

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
-from dps.data import Stream, StudyData
-from dps.goal import allowed_mistakes
+from dps.data.study_data import Stream, StudyData
 from dps.models import initialise
+from dps.protocol.goal import allowed_mistakes
 
 
 class StreamBatches(Sampler[list[int]]):

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dps.files import write_atomically
+from dps.storage.files import write_atomically
 
 
 @dataclass

@@ -13,15 +13,17 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from callbacks import Goal
-from dps import fit, results, space
 from dps.bench.measure import trainer_options, with_values
 from dps.bench.plain import fit_plain
-from dps.data import StudyData
-from dps.goal import Verdict
+from dps.data.study_data import StudyData
+from dps.engine import fit
+from dps.engine.check import trials_of
+from dps.engine.module import StudyTask
 from dps.models import initialise
-from dps.pruning import masks, snip
-from dps.study import trials_of
-from dps.task import StudyTask
+from dps.protocol import space
+from dps.protocol.goal import Verdict
+from dps.pruning.pruning import masks, snip
+from dps.storage import records
 
 
 class TimedGoal(Goal):
@@ -52,7 +54,7 @@ class Run:
     @property
     def steps_to_result(self) -> int | None:
         """K*, None where no trial reached the goal."""
-        best = results.best(self.frame)
+        best = records.best(self.frame)
         return None if best is None else int(best["steps_to_result"])
 
 
@@ -71,7 +73,7 @@ def run_study(cfg: DictConfig, folder: Path, trials: int, changes: Mapping[str, 
     trainer = fit.fit_here(with_values(cfg, values))
     seconds = time.perf_counter() - start
     goals = [callback for callback in trainer.callbacks if isinstance(callback, TimedGoal)]  # type: ignore[attr-defined]
-    return Run(results.read(folder), seconds, goals[0])
+    return Run(records.read(folder), seconds, goals[0])
 
 
 def plain_masks(model: nn.Module, data: StudyData, trial: int, sparsity: float) -> dict[str, Tensor]:

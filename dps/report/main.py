@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from dps.report.claims import Claim
-    from dps.report.studies import Results
+    from dps.analysis.claims.judge import Claim
+    from dps.analysis.studies import Results
 
 DOTS_PER_INCH = 200
 LISTED = 10  # sentences on what is missing that the terminal shows; the page shows all
@@ -55,10 +55,10 @@ def _report(typed: argparse.Namespace) -> None:
     """Writes nothing until everything is read, judged and drawn."""
     import pandas as pd
 
+    from dps.analysis.claims.judge import judge
+    from dps.analysis.studies import gather
     from dps.report import output
-    from dps.report.claims import judge
     from dps.report.page import page
-    from dps.report.studies import gather
 
     results = gather(typed.folders, typed.measured)
     folder = typed.output or typed.folders[0] / "report"
@@ -105,7 +105,7 @@ def _show(results: Results, claims: Sequence[Claim], path: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from dps.report.coverage import grids
+    from dps.analysis.coverage import grids
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
     table = Table("", "claim", "verdict")

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from dps.files import write_atomically
 from dps.report.page import GENERATOR
+from dps.storage.files import write_atomically
 
 PAGE = "index.html"
 MAKER = "dps-report"  # in every PNG and PDF, so that a figure says whose it is

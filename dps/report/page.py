@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from dps.report.claims import Claim
-from dps.report.coverage import Grid, Network, grids
-from dps.report.studies import Results
+from dps.analysis.claims.judge import Claim
+from dps.analysis.coverage import Grid, Network, grids
+from dps.analysis.studies import Results
 from dps.report.tables import ENDS, filled, shown, table
-from dps.results import OPTIONS
+from dps.storage.records import OPTIONS
 
 GENERATOR = '<meta name="generator" content="dps-report">'
 VERDICTS = {"holds": ("yes", "✓"), "does not hold": ("no", "✗"), "not enough data": ("open", "?")}

@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf
 
-from dps.space import Dimension, from_override, parse, sample
+from dps.protocol.space import Dimension, from_override, parse, sample
 
 # conf/config.yaml names every study's folder by these; what else is in the grid is appended.
 FOLDER_KEYS = ("workload", "batch_size", "sparsity")

@@ -88,7 +88,7 @@ class SobolSweeper(Sweeper):
         return list(self.config_loader.get_group_options("space"))
 
     def _check(self, jobs: list[list[str]]) -> None:
-        from dps.study import check
+        from dps.engine.check import check
 
         for number, job in enumerate(jobs):
             cfg = self._compose(job)
@@ -101,7 +101,7 @@ class SobolSweeper(Sweeper):
 
 def report(returns: Sequence[JobReturn]) -> None:
     """Prints the table of the studies' folders; raises RuntimeError that names every study that failed."""
-    from dps.table import show
+    from dps.report.terminal import show
 
     folders = [_folder(job) for job in returns]
     studies = list(dict.fromkeys(folders))

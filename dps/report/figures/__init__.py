@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterator, Sequence
 import matplotlib
 from matplotlib.figure import Figure
 
+from dps.analysis.studies import Results
 from dps.report.figures import courses, learning_rate, metaparameters, optimizers, paper, ratio, scaling, style
 from dps.report.figures.style import Drawing
 from dps.report.figures.subject import families, subjects
-from dps.report.studies import Results
 
 NUMBERS = tuple(str(number) for number in range(1, 19))
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from dps.analysis.measured import after_step_0
 from dps.report.figures import style
 from dps.report.figures.style import Drawing, Look
 from dps.report.figures.subject import Subject, named
-from dps.report.measured import after_step_0
 
 _LOGS = {
     "train_loss": "training loss (nats)",

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pandas as pd
 from matplotlib.axes import Axes
 
-from dps import results
 from dps.report.figures import style
 from dps.report.figures.metaparameters import BEST, STATUS_LOOKS
 from dps.report.figures.style import Drawing
 from dps.report.figures.subject import Subject, named
+from dps.storage import records
 
 _CAPTION = (
     "Learning rates of the trials that reached the goal: the line spans their range, the star is the best trial. "
@@ -53,6 +53,6 @@ def _plot(axes: Axes, batch_size: float, study: pd.DataFrame) -> None:
     if not (study["status"] == "censored").any():
         ends = [rates.min(), rates.max()]
         axes.plot([batch_size] * 2, ends, color=style.BLUE, linewidth=0.9, marker="_", label="range that succeeds")
-    best = results.best(complete)
+    best = records.best(complete)
     assert best is not None
     axes.plot([batch_size], [best["lr"]], linestyle="none", label="best", **BEST)

@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dps import results
 from dps.report.figures import style
 from dps.report.figures.style import Drawing
 from dps.report.figures.subject import Subject, named
+from dps.storage import records
 
 STATUS_LOOKS: Mapping[str, Mapping[str, Any]] = {
     "complete": {"marker": "o", "color": style.BLUE},
@@ -66,7 +66,7 @@ def draw(subject: Subject, trials: pd.DataFrame) -> Iterator[Drawing]:
         shown = trials.dropna(subset=[plane.x, plane.y])
         if not shown.empty:
             counts = shown["status"].value_counts()
-            text = ", ".join(f"{counts.get(status, 0)} {status}" for status in results.STATUSES)
+            text = ", ".join(f"{counts.get(status, 0)} {status}" for status in records.STATUSES)
             caption = f"{subject.heading}, {named(subject.key['pruning'])} pruning ({text}). {_CAPTION}"
             yield subject.name + plane.suffix, caption, _figure(subject, shown, plane)
 
@@ -96,7 +96,7 @@ def _plot(axes: Axes, study: pd.DataFrame, plane: Plane) -> None:
         rows = study[study["status"] == status]
         if not rows.empty:
             axes.plot(*_points(rows, plane), linestyle="none", markersize=2.8, label=status, **look)
-    best = results.best(study)
+    best = records.best(study)
     if best is not None:
         axes.plot(*_points(best.to_frame().T, plane), linestyle="none", label="best", clip_on=False, zorder=3, **BEST)
     if study.empty:

@@ -1,0 +1,1 @@
+"""The reference study's claims, each judged by a stated rule."""

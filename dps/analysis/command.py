@@ -1,0 +1,64 @@
+"""The command line that makes a study."""
+
+import shlex
+from typing import Any
+
+import pandas as pd
+
+from dps.analysis.study_folder import StudyFolder
+from dps.storage import records
+
+STUDY = ("workload", "batch_size", "sparsity")
+# Options that the columns of trials.csv settle, where nothing else says what was typed.
+COLUMNS = {
+    "data": "dataset",
+    "model": "model",
+    "optimizer": "optimizer",
+    "lr_schedule": "lr_schedule",
+    "pruning": "pruning",
+    "goal.error": "goal_error",
+    "goal.interval_steps": "interval_steps",
+    "max_steps": "max_steps",
+}
+
+
+def command(study: StudyFolder) -> str:
+    """The `dps` command of a study, quoted for a shell: a sweep's (-m) where its Sobol points were those recorded.
+
+    Otherwise the trials are listed with their metaparameters, and without a record of what was typed so are the groups.
+    """
+    typed = {_key(override): override for override in _typed(study)}
+    head = [typed.pop(key, f"{key}={_text(study.first[key])}") for key in STUDY]
+    typed.pop("trial", None)
+    if study.overrides is not None and study.searched:
+        for dimension in study.searched:
+            typed.pop(dimension.key, None)
+        return shlex.join(["dps", "-m", *head, f"hydra.sweeper.trials={study.trials_asked}", *typed.values()])
+    for option in records.OPTIONS.values():
+        typed.pop(option, None)
+    return shlex.join(["dps", *head, *typed.values(), *_listed(study.trials)])
+
+
+def _typed(study: StudyFolder) -> list[str]:
+    if study.overrides is not None:
+        return list(study.overrides)
+    columns = {option: study.first[name] for option, name in COLUMNS.items()}
+    return [f"{option}={_text(value)}" for option, value in columns.items() if not pd.isna(value) and value != ""]
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
+
+
+def _listed(trials: pd.DataFrame) -> list[str]:
+    columns = {"trial": trials["trial"]} | {option: trials[name] for name, option in records.OPTIONS.items()}
+    return [f"{option}={_values(column)}" for option, column in columns.items() if column.notna().all()]
+
+
+def _values(column: "pd.Series[Any]") -> str:
+    values = [_text(value) for value in column.tolist()]
+    return values[0] if len(values) == 1 else f"[{','.join(values)}]"
+
+
+def _text(value: Any) -> str:
+    return repr(float(value)).removesuffix(".0") if isinstance(value, float) else str(value)

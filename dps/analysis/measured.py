@@ -1,0 +1,60 @@
+"""Gathers what was measured during training: smoothness, gradient noise, training curves."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dps.analysis.study_folder import StudyFolder, read
+from dps.storage import measurements, records
+from dps.storage.measurements import Table
+
+STUDY = ("workload", "dataset", "model", "optimizer", "lr_schedule", "pruning", "batch_size", "sparsity")
+DTYPES = {str: "str", int: "Int64", float: "float64"}
+FILES = tuple(f"{table.name}.csv" for table in (measurements.SMOOTHNESS, measurements.NOISE, measurements.CURVES))
+
+
+def gather_measured(paths: Sequence[Path], table: Table) -> pd.DataFrame:
+    """All rows of the folders' files of this measurement, behind the columns STUDY.
+
+    ValueError where a file is damaged, or two folders measure the same trial of the same study.
+    """
+    types = {name: DTYPES[records.TYPES[name]] for name in STUDY}
+    types |= {"trial": "Int64", "step": "Int64", **dict.fromkeys(table.values, "float64")}
+    frames = [pd.DataFrame(columns=list(types)).astype(types)]
+    owners: dict[tuple[Any, ...], Path] = {}
+    for path in paths:
+        if (rows := measurements.read(path, table)).empty:
+            continue
+        study = _study(read(path))
+        for trial in rows["trial"].unique():
+            other = owners.setdefault((*study.values(), trial), path)
+            if other != path:
+                raise ValueError(
+                    f"{table.path(other)} and {table.path(path)} both measure trial {trial} of {study['workload']} at "
+                    f"batch_size={study['batch_size']} sparsity={study['sparsity']:g}; give only one of the two"
+                )
+        frames.append(pd.DataFrame(study, index=rows.index).join(rows).astype(types))
+    return pd.concat(frames, ignore_index=True)
+
+
+def after_step_0(smoothness: pd.DataFrame) -> pd.DataFrame:
+    """What counts in an average of L: at step 0, L is several times what it is later, and would outweigh a short run.
+
+    In the paper's average over an entire training, step 0 is one of hundreds (Section 3.2 and Appendix C).
+    """
+    return smoothness[smoothness["step"] > 0]
+
+
+def _study(folder: StudyFolder) -> dict[str, Any]:
+    """The values of the columns STUDY, from the trials or, before the first is recorded, from the configuration."""
+    if not folder.trials.empty:
+        return {name: folder.first[name] for name in STUDY}
+    try:
+        return {name: folder.config[name if name in folder.config else f"names.{name}"] for name in STUDY}
+    except KeyError as error:
+        raise ValueError(
+            f"{folder.path} holds measurements, but neither {records.FILE} nor .hydra/config.yaml says of which "
+            f"{error.args[0].removeprefix('names.')}; restore one of them"
+        ) from error

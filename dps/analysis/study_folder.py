@@ -1,0 +1,114 @@
+"""One study as its folder has it: its trials, its configuration, what was typed, and what was searched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from dps.protocol.space import Dimension, parse, sample
+from dps.storage import ownership, records
+
+CHECKPOINTS = "trials=*.ckpt"
+OUTER_FRACTION = 0.05  # of a search range, at either end
+NAMES = {option: name for name, option in records.OPTIONS.items()}
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """A study's folder: `trials` as records.read has them, `config` by dotted key ({} where there is none)."""
+
+    path: Path
+    trials: pd.DataFrame
+    config: Mapping[str, Any]
+    overrides: Sequence[str] | None  # as typed for the first job; None where they are not recorded
+    running: bool  # or stopped before all of its trials were recorded
+    trials_asked: int  # when the study is finished
+
+    @property
+    def first(self) -> pd.Series[Any]:
+        """Any one trial, for what all of them share."""
+        return self.trials.iloc[0]
+
+    @cached_property
+    def searched(self) -> list[Dimension]:
+        """The dimensions whose Sobol points the trials are; none where the recorded space does not give those points.
+
+        It does not where intervals were typed in its place, which are not recorded, or the trials were.
+        """
+        space = {key.removeprefix("space."): text for key, text in self.config.items() if key.startswith("space.")}
+        dimensions = [parse(key, str(text)) for key, text in space.items() if isinstance(self.config.get(key), list)]
+        if not dimensions:
+            return []
+        numbers = self.trials["trial"].to_numpy(int)
+        points = sample(dimensions, 0, numbers.max() + 1)
+        agree = [
+            np.allclose(self.trials[NAMES[key]].astype(float), np.take(values, numbers), rtol=1e-9, atol=0)
+            for key, values in points.items()
+        ]
+        return dimensions if all(agree) else []
+
+    @property
+    def space(self) -> str:
+        """What was searched, as text; empty where it is not known."""
+        return "; ".join(f"{one.key}={self.config[f'space.{one.key}']}" for one in self.searched)
+
+    def boundary(self, best: pd.Series[Any]) -> str:
+        """The metaparameters of the best trial in the outer fraction of their range, on the scale of the search."""
+        found = []
+        for dimension in self.searched:
+            name = NAMES[dimension.key]
+            low, high = sorted(dimension.at(np.array([OUTER_FRACTION, 1 - OUTER_FRACTION])))
+            if not low <= best[name] <= high:
+                found.append(name)
+        return " ".join(found)
+
+
+def find(folders: Iterable[Path], patterns: Sequence[str]) -> list[Path]:
+    """The folders, at or below those given, that hold a file of these names; each once, in order.
+
+    ValueError where a folder does not exist or nothing is found in it.
+    """
+    found: dict[Path, Path] = {}
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise ValueError(f"{folder} is not a folder; give the folder of a sweep or of a study")
+        here = sorted({path.parent for pattern in patterns for path in folder.rglob(pattern)})
+        if not here:
+            raise ValueError(f"{folder} holds no {' or '.join(patterns)}; give a folder that does, at any depth")
+        for path in here:
+            found.setdefault(path.resolve(), path)
+    return list(found.values())
+
+
+def read(path: Path) -> StudyFolder:
+    """The study in a folder; ValueError where a file is damaged."""
+    trials, loaded = records.read(path), _load(path / ".hydra" / "config.yaml", dict)
+    config = pd.json_normalize(loaded).iloc[0].to_dict() if loaded else {}
+    first_job = config.get("trial", [])
+    asked = {*(first_job if isinstance(first_job, list) else [first_job]), *range(ownership.sweep_trials(path))}
+    recorded = set(trials["trial"])
+    running = not asked <= recorded or any(path.glob(CHECKPOINTS))
+    overrides = _load(path / ".hydra" / "overrides.yaml", list)
+    return StudyFolder(path, trials, config, overrides, running, len(asked | recorded))
+
+
+def _load(path: Path, kind: type) -> Any:
+    if not path.exists():
+        return None
+    problem = f"it does not hold a {kind.__name__}"
+    try:
+        loaded = OmegaConf.to_container(OmegaConf.load(path))
+        if isinstance(loaded, kind):
+            return loaded
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError) as error:
+        problem = " ".join(str(error).split())
+    raise ValueError(f"{path} is damaged: {problem}; restore the file, or remove it to report without it")

@@ -1,0 +1,5 @@
+"""Where images come from, and the data of a study."""
+
+from dps.data.study_data import Stream, StudyData
+
+__all__ = ["Stream", "StudyData"]

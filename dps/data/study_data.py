@@ -1,0 +1,206 @@
+"""The data of a study: split, standardised, kept on the device, and served as an endless stream of full batches.
+
+Dimensions: N examples, B examples in a global batch, C channels, H height, W width.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from dps.data.sources import Images
+
+_SPLIT, _EPOCH = 0, 1  # what a permutation is for: part of its seed
+_PIXEL_LEVELS = 256
+
+
+class Stream:
+    """The order of training examples: one permutation of all of them after another, cut into batches of equal size.
+
+    Step k takes positions k B to (k + 1) B - 1 of the concatenated permutations, so the order depends on the seed
+    alone, whatever the batch size, the device and the step at which reading starts.
+    """
+
+    def __init__(self, examples: int, batch_size: int, seed: int, device: torch.device) -> None:
+        assert 0 < batch_size <= examples, "a batch that spans three epochs has no use here"
+        self.examples = examples
+        self.batch_size = batch_size
+        self.seed = seed
+        self.device = device
+        self._epochs: dict[int, Tensor] = {}
+
+    def indices(self, step: int) -> Tensor:
+        """Return the rows of the training set that make the global batch of `step`, counted from 0: int64 (B,)."""
+        epoch, start = divmod(step * self.batch_size, self.examples)
+        rows = self._epoch(epoch)[start : start + self.batch_size]
+        missing = self.batch_size - len(rows)
+        return rows if missing == 0 else torch.cat([rows, self._epoch(epoch + 1)[:missing]])
+
+    def _epoch(self, epoch: int) -> Tensor:
+        if epoch not in self._epochs:
+            rows = _permutation(self.examples, self.seed, _EPOCH, epoch)
+            if self.device.type == "cuda":
+                rows = rows.pin_memory()
+            self._epochs = {e: kept for e, kept in self._epochs.items() if e == epoch - 1}
+            self._epochs[epoch] = rows.to(self.device, non_blocking=True)
+        return self._epochs[epoch]
+
+
+class StudyData(pl.LightningDataModule):
+    """Training, validation and test set of a study, as standardised tensors on the trainer's device.
+
+    After `setup`: train_images, validation_images, test_images (N, C, H, W) in the trainer's precision and
+    train_labels, validation_labels, test_labels int64 (N,). The validation set is a random tenth of the training file,
+    a function of `seed` alone; mean and standard deviation are those of the whole training file.
+
+    Args:
+        load: reads the images; called with `source`, the data set's own options (root, download).
+        batch_size: examples in a global batch, shared evenly by the ranks.
+        seed: determines the split and the order of the training examples.
+        train_examples: how many are known to be left for training, null if that is not known beforehand.
+        standardise: pixels by one mean and standard deviation ("all"), by those of each channel ("channel"), or not at
+            all (null), which leaves them in [0, 1].
+
+    Raises:
+        ValueError: batch_size, seed or standardise is out of range; in `setup`, batch_size exceeds the training set or
+            does not divide by the number of ranks, or the images cannot be read.
+    """
+
+    train_images: Tensor
+    train_labels: Tensor
+    validation_images: Tensor
+    validation_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+
+    def __init__(
+        self,
+        load: Callable[..., Images],
+        batch_size: int,
+        seed: int,
+        standardise: str | None = "all",
+        train_examples: int | None = None,
+        **source: Any,
+    ) -> None:
+        super().__init__()
+        if type(batch_size) is not int or batch_size < 1:
+            raise ValueError(f"batch_size={batch_size}: a positive integer is expected")
+        if type(seed) is not int or seed < 0:
+            raise ValueError(f"seed_data={seed}: an integer of at least 0 is expected")
+        if standardise not in ("all", "channel", None):
+            raise ValueError(f"data.standardise={standardise}: all, channel or null is expected")
+        self.load = load
+        self.batch_size = batch_size
+        self.seed = seed
+        self.standardise = standardise
+        self.train_examples = train_examples
+        self.source = source
+        self._images: Images | None = None
+        self._placement: tuple[torch.device, torch.dtype] | None = None
+
+    @property
+    def batch_size_per_rank(self) -> int:
+        """Return the examples of each global batch that one rank takes."""
+        return self.batch_size // (self.trainer.world_size if self.trainer else 1)
+
+    def prepare_data(self) -> None:
+        """Download and decode in one process, before the ranks read."""
+        if self._placement is None:
+            self._images = self.load(**self.source)
+
+    def setup(self, stage: str) -> None:
+        """Read, split, standardise and place the data; a second call for the same device and precision does nothing."""
+        device, dtype = torch.device("cpu"), torch.float32
+        if self.trainer:
+            self._check_ranks(self.trainer.world_size)
+            device = self.trainer.strategy.root_device
+            dtype = torch.float64 if self.trainer.precision == "64-true" else torch.float32
+        if self._placement == (device, dtype):
+            return
+        images = self._images or self.load(**self.source)
+        self._place(images, device, dtype)
+        self._images = None
+        self._placement = device, dtype
+
+    def train_dataloader(self) -> "TrainBatches":
+        """Return this rank's share of the endless stream of batches."""
+        return TrainBatches(self)
+
+    def stream(self) -> Stream:
+        """Return the order in which the training set is read."""
+        return Stream(len(self.train_labels), self.batch_size, self.seed, self.train_labels.device)
+
+    def _check_ranks(self, ranks: int) -> None:
+        if self.batch_size % ranks:
+            raise ValueError(
+                f"trainer.devices={ranks}: batch_size={self.batch_size} cannot be shared evenly by {ranks} ranks, "
+                "so choose a number of devices that divides it"
+            )
+
+    def _place(self, images: Images, device: torch.device, dtype: torch.dtype) -> None:
+        examples = len(images.train)
+        validation, train = _permutation(examples, self.seed, _SPLIT).tensor_split([examples // 10])
+        if self.batch_size > len(train):
+            raise ValueError(
+                f"batch_size={self.batch_size}: at most {len(train)} is expected, the number of training examples"
+            )
+        if self.train_examples not in (None, len(train)):
+            raise ValueError(
+                f"data.train_examples={self.train_examples}: the training file leaves {len(train)}; "
+                "set data.root to a complete copy of the data, or data.train_examples=null"
+            )
+        mean, std = _pixel_statistics(images.train, per_channel=self.standardise == "channel")
+        if self.standardise is None:  # only now: a file whose pixels all agree is refused in any case
+            mean, std = torch.zeros_like(mean), torch.ones_like(std)
+
+        def standardised(pixels: Tensor) -> Tensor:
+            # on the CPU, so that every device gets the same bits
+            return pixels.to(dtype).div_(255).sub_(mean.to(dtype)).div_(std.to(dtype)).to(device)
+
+        self.train_images, self.train_labels = standardised(images.train[train]), images.train_labels[train].to(device)
+        self.validation_images = standardised(images.train[validation])
+        self.validation_labels = images.train_labels[validation].to(device)
+        self.test_images, self.test_labels = standardised(images.test), images.test_labels.to(device)
+
+
+class TrainBatches:
+    """The batches of one rank: images (B / ranks, C, H, W) and labels (B / ranks,), without end.
+
+    Reading starts at the trainer's step, so that a resumed run sees the batches it would have seen.
+    """
+
+    def __init__(self, data: StudyData) -> None:
+        self.data = data
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        data, stream = self.data, self.data.stream()
+        first_step = data.trainer.global_step if data.trainer else 0
+        rank = data.trainer.global_rank if data.trainer else 0
+        share = slice(rank * data.batch_size_per_rank, (rank + 1) * data.batch_size_per_rank)
+        for step in itertools.count(first_step):
+            rows = stream.indices(step)[share]
+            yield data.train_images.index_select(0, rows), data.train_labels.index_select(0, rows)
+
+
+def _permutation(examples: int, seed: int, *purpose: int) -> Tensor:
+    """Return a permutation of range(examples) that depends on the seed and the purpose alone: int64 (N,) on the CPU."""
+    state = np.random.SeedSequence(seed, spawn_key=purpose).generate_state(1, np.uint64)
+    return torch.randperm(examples, generator=torch.Generator().manual_seed(int(state[0])))
+
+
+def _pixel_statistics(images: Tensor, per_channel: bool) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of pixels / 255 in float64, exact up to rounding: each (1, C or 1, 1, 1)."""
+    groups = images.transpose(0, 1).flatten(1) if per_channel else images.reshape(1, -1)
+    counts = torch.stack([torch.bincount(group, minlength=_PIXEL_LEVELS) for group in groups]).double()
+    levels = torch.arange(_PIXEL_LEVELS, dtype=torch.float64) / (_PIXEL_LEVELS - 1)
+    mean = (counts * levels).sum(1, keepdim=True) / counts.sum(1, keepdim=True)
+    variance = (counts * (levels - mean) ** 2).sum(1, keepdim=True) / counts.sum(1, keepdim=True)
+    if not bool((variance > 0).all()):
+        raise ValueError(
+            "data.root: every pixel of the training images has the same value: set it to a good copy of the data"
+        )
+    return mean.reshape(1, -1, 1, 1), variance.sqrt().reshape(1, -1, 1, 1)

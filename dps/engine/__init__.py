@@ -1,0 +1,1 @@
+"""Running a study: its configuration checked, its trials fitted, its trackers closed."""

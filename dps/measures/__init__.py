@@ -1,0 +1,1 @@
+"""What is measured of a network: smoothness, noise of gradients, loss and error."""

@@ -1,0 +1,75 @@
+"""Gradients of trials over the training set, computed beside training: neither weights nor their .grad change.
+
+A pruned weight is a zero like any other here, and has a gradient; the squared norms are without and with it.
+
+Shapes: S trials, N training examples, B examples of one pass, C channels, H height, W width. Weights, gradients and
+masks are dictionaries by parameter name of stacks (S, ...); masks hold 0 and 1, and are empty where trials are dense.
+"""
+
+from collections.abc import Callable, Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from dps.models.loss import mean_losses
+
+Progress = Callable[[Iterable[int]], Iterable[int]]
+Weights = dict[str, Tensor]
+
+EXAMPLES_PER_PASS = {"cpu": 256, "cuda": 4096}  # of one trial: more would leave a CPU's cache, fewer leave a GPU idle
+
+
+def mean_gradients(
+    model: nn.Module,
+    weights: Weights,
+    images: Tensor,
+    labels: Tensor,
+    progress: Progress = iter,
+    examples_per_pass: int | None = None,
+) -> Weights:
+    """The gradient of each trial's mean loss over images (N, C, H, W) and labels (N,), float64 (S, ...).
+
+    The gradients of passes of `examples_per_pass` (None: what suits the device) are added up in float64, so that any
+    size gives the same sum.
+    """
+    leaves = {name: values.detach().requires_grad_() for name, values in weights.items()}
+    total = {name: torch.zeros_like(values, dtype=torch.float64) for name, values in weights.items()}
+    size = examples_per_pass or EXAMPLES_PER_PASS[images.device.type]
+    for first in progress(range(0, len(labels), size)):
+        some = slice(first, first + size)
+        logits = functional_call(model, leaves, (images[some],))
+        loss = mean_losses(logits, labels[some]).sum() * (len(labels[some]) / len(labels))
+        for name, gradient in zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True):
+            total[name] += gradient
+    return total
+
+
+def example_gradients(model: nn.Module, weights: Weights, images: Tensor, labels: Tensor) -> Weights:
+    """The gradient of one trial (S = 1) on each of B examples alone, (B, ...).
+
+    The trial is copied into a stack of B, which sees one example in each row: its convolutions are those in which
+    trials train together.
+    """
+    copies = {name: w.detach().expand(len(labels), *w.shape[1:]).requires_grad_() for name, w in weights.items()}
+    logits = functional_call(model, copies, (images.flatten(0, 1)[None],))
+    loss = F.cross_entropy(logits[:, 0], labels, reduction="sum")
+    return dict(zip(copies, torch.autograd.grad(loss, list(copies.values())), strict=True))
+
+
+def squared_norms(vectors: Weights) -> Tensor:
+    """The squared Euclidean norm of each row's vector, over all parameters: float64 (S,)."""
+    return torch.stack([values.flatten(1).double().square().sum(1) for values in vectors.values()]).sum(0)
+
+
+def survivors_and_all(vectors: Weights, masks: Weights) -> Tensor:
+    """The squared norm of each row's vector over the weights that survive, and over all: float64 (2, S).
+
+    Of a gradient, that over all is less exact: patches that differ under pruned weights alone tie in max-pooling, and
+    rounding decides which of them gives the pruned weights their gradient.
+    """
+    everything = squared_norms(vectors)
+    if not masks:
+        return torch.stack([everything, everything])
+    return torch.stack([squared_norms({name: values * masks[name] for name, values in vectors.items()}), everything])

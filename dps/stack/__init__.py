@@ -1,0 +1,1 @@
+"""The trials of a study, trained together as one stack of models."""

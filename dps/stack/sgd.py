@@ -1,0 +1,105 @@
+"""Stochastic gradient descent for a stack of trials, each with metaparameters of its own.
+
+Shapes: S trials in a slice of the stack (the leading axis of every parameter), T trials of the study.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dps.stack.schedules import constant
+
+
+class SGD(torch.optim.Optimizer):
+    """SGD, Momentum and Nesterov (reference equations below), with one parameter group for each slice of the stack.
+
+    Momentum: v <- m v + g, w <- w - lr v.  Nesterov: v <- m v + g, w <- w - lr (g + m v).  Without momentum: w <- w -
+    lr g. `lr`, `momentum` and what `lr_schedule` binds hold one value for each of the T trials; the rows of the last
+    slice that hold no trial get zeros, and stay where they are.
+    """
+
+    def __init__(
+        self,
+        slices: Sequence[Sequence[nn.Parameter]],
+        lr: Sequence[float],
+        momentum: Sequence[float] | None = None,
+        nesterov: bool = False,
+        lr_schedule: Callable[..., Any] = constant,
+    ):
+        schedule = lr_schedule if isinstance(lr_schedule, partial) else partial(lr_schedule)
+        self.schedule: Callable[..., float | Tensor] = schedule.func
+        self.schedule_names = tuple(schedule.keywords)
+        self.nesterov = nesterov
+        metaparameters = {"lr": lr, **schedule.keywords} | ({"momentum": momentum} if momentum is not None else {})
+        self.names = tuple(metaparameters)
+        groups, first = [], 0
+        for weights in slices:
+            rows = weights[0].shape[0]
+            group: dict[str, Any] = {"params": list(weights), "step": 0}
+            for name, values in metaparameters.items():
+                own = [float(value) for value in values[first : first + rows]]
+                fill = 1.0 if name == "decay_steps" else 0.0
+                group[name] = torch.tensor(own + [fill] * (rows - len(own)), dtype=torch.float64).to(weights[0])
+            groups.append(group)
+            first += rows
+        super().__init__(groups, {})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter from its gradient (a closure, which Lightning passes, is evaluated first)."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            lr = group["lr"] * self.schedule(group["step"], **{name: group[name] for name in self.schedule_names})
+            group["step"] += 1
+            for weight in group["params"]:
+                per_row = (-1,) + (1,) * (weight.ndim - 1)
+                update = self._direction(weight, group, per_row)
+                weight.addcmul_(update, lr.view(per_row), value=-1)
+        return loss
+
+    def _direction(self, weight: nn.Parameter, group: dict[str, Any], per_row: tuple[int, ...]) -> Tensor:
+        assert weight.grad is not None
+        if "momentum" not in group:
+            return weight.grad
+        momentum = group["momentum"].view(per_row)
+        state = self.state[weight]
+        if "velocity" not in state:
+            state["velocity"] = torch.zeros_like(weight)
+        velocity: Tensor = state["velocity"].mul_(momentum).add_(weight.grad)  # rounded twice, as torch's own SGD
+        return torch.addcmul(weight.grad, velocity, momentum) if self.nesterov else velocity
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up a saved state; metaparameters move to the weights' device, as torch moves velocities."""
+        super().load_state_dict(state_dict)
+        for group in self.param_groups:
+            for name in self.names:
+                group[name] = group[name].to(group["params"][0])
+
+    def move_row(self, source: tuple[int, int], target: tuple[int, int]) -> None:
+        """Copy a trial's velocity and metaparameters from (slice, row) `source` to `target`."""
+        (from_slice, from_row), (to_slice, to_row) = source, target
+        old, new = self.param_groups[from_slice], self.param_groups[to_slice]
+        for name in self.names:
+            new[name][to_row] = old[name][from_row]
+        for weight, moved in zip(old["params"], new["params"], strict=True):
+            for key, value in self.state[weight].items():
+                self.state[moved][key][to_row] = value[from_row]
+
+    def stop_row(self, place: tuple[int, int]) -> None:
+        """Let the row (slice, row) of a finished trial rest: its learning rate and velocity become zero."""
+        group = self.param_groups[place[0]]
+        group["lr"][place[1]] = 0
+        for weight in group["params"]:
+            for value in self.state[weight].values():
+                value[place[1]] = 0
+
+    def drop_last_slice(self) -> None:
+        """Forget the last slice, which holds no trial any more."""
+        for weight in self.param_groups.pop()["params"]:
+            self.state.pop(weight, None)

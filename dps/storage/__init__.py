@@ -1,0 +1,1 @@
+"""What lies on disk: the records of studies, who they belong to, and the cache."""

@@ -1,0 +1,131 @@
+"""The LightningModule: what a study's trials do, step by step, against plain PyTorch."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from command import dps
+from torch import Tensor
+
+from dps.data import sources
+from dps.data.study_data import StudyData
+from dps.engine.module import StudyTask
+from dps.models import SimpleCNN
+
+STEPS = 10
+LR = {4: 0.02, 0: 0.005, 7: 0.05}
+MOMENTUM = {4: 0.9, 0: 0.0, 7: 0.5}
+DECAY_STEPS = {4: 3, 0: 20, 7: 8}
+END_FACTOR = {4: 0.1, 0: 0.01, 7: 1.0}
+LINEAR = ["lr_schedule=linear", "lr_schedule.decay_steps=[3,20,8]", "lr_schedule.end_factor=[0.1,0.01,1]"]
+Weights = list[dict[int, list[Tensor]]]
+
+
+@pytest.fixture
+def history(monkeypatch: pytest.MonkeyPatch) -> Weights:
+    """Every trial's weights before each step, and after the last."""
+    steps: Weights = []
+    training_step, finish = StudyTask.training_step, StudyTask.finish
+
+    def note(task: StudyTask) -> None:
+        stack = task.trials.weights_by_trial()
+        steps.append({trial: [w[0].clone() for w in weights.values()] for trial, weights in stack.items()})
+
+    def noted_step(task: StudyTask, *arguments: Any) -> None:
+        note(task)
+        training_step(task, *arguments)
+
+    def noted_finish(task: StudyTask, outcomes: Any) -> None:
+        if outcomes:
+            note(task)
+        finish(task, outcomes)
+
+    monkeypatch.setattr(StudyTask, "training_step", noted_step)
+    monkeypatch.setattr(StudyTask, "finish", noted_finish)
+    return steps
+
+
+def plain_weights(start: list[Tensor], trial: int, momentum: bool, nesterov: bool, linear: bool) -> list[list[Tensor]]:
+    """The weights of one trial before each step and after the last, from torch.optim and a lambda schedule."""
+    images = sources.digits()
+    data = StudyData(lambda: images, batch_size=8, seed=0)
+    data._place(images, torch.device("cpu"), torch.float64)
+    model = SimpleCNN().double()
+    with torch.no_grad():
+        for parameter, value in zip(model.parameters(), start, strict=True):
+            parameter.copy_(value)
+    kept = [value != 0 for value in start]
+    options = {"momentum": MOMENTUM[trial], "nesterov": nesterov and MOMENTUM[trial] > 0} if momentum else {}
+    optimizer = torch.optim.SGD(model.parameters(), lr=LR[trial], **options)  # type: ignore[arg-type]
+
+    def factor(step: int) -> float:
+        share = min(step / DECAY_STEPS[trial], 1)
+        return 1 - (1 - END_FACTOR[trial]) * share if linear else 1
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    found = []
+    for step in range(STEPS):
+        found.append([parameter.detach().clone() for parameter in model.parameters()])
+        rows = data.stream().indices(step)
+        optimizer.zero_grad()
+        F.cross_entropy(model(data.train_images[rows]), data.train_labels[rows]).backward()
+        for parameter, mask in zip(model.parameters(), kept, strict=True):
+            assert parameter.grad is not None
+            parameter.grad *= mask if mask.any() or parameter.ndim > 1 else 1
+        optimizer.step()
+        schedule.step()
+    return [*found, [parameter.detach().clone() for parameter in model.parameters()]]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "schedule", "products"),
+    [
+        *itertools.product(["sgd", "momentum", "nesterov"], ["constant", "linear"], ["false"]),
+        ("momentum", "constant", "true"),
+    ],
+)
+def test_every_trial_follows_its_own_metaparameters(
+    tmp_path: Path, history: Weights, optimizer: str, schedule: str, products: str
+) -> None:
+    typed = ["trial=[4,0,7]", "optimizer.lr=[0.02,0.005,0.05]", f"optimizer={optimizer}", "batch_size=8"]
+    typed += ["optimizer.momentum=[0.9,0,0.5]"] if optimizer != "sgd" else []
+    typed += LINEAR if schedule == "linear" else []
+    typed += ["stack.trials_per_slice=2", "stack.examples_per_pass=3", f"stack.products={products}"]
+    typed += ["trainer.precision=64-true"]
+    assert dps(tmp_path, *typed, "goal.error=0", f"max_steps={STEPS}").code == 0
+    assert len(history) == STEPS + 1
+    for trial in LR:
+        start = history[0][trial]
+        plain = plain_weights(start, trial, optimizer != "sgd", optimizer == "nesterov", schedule == "linear")
+        for ours, theirs in zip(history, plain, strict=True):
+            for own, other in zip(ours[trial], theirs, strict=True):
+                torch.testing.assert_close(own, other, rtol=0, atol=1e-10)
+    assert (history[0][0][0] - history[-1][0][0]).abs().max() > 1e-4
+
+
+def test_pruned_weights_never_come_back(tmp_path: Path, history: Weights) -> None:
+    typed = ["trial=[4,0,7]", "optimizer.lr=[0.02,0.005,0.05]", "optimizer=nesterov", "batch_size=8", "sparsity=0.9"]
+    assert dps(tmp_path, *typed, "goal.error=0", f"max_steps={STEPS}").code == 0
+    for trial in LR:
+        alive = [weights != 0 for weights in history[0][trial]]
+        assert sum(int(mask.sum()) for mask in alive) == round(62346 * 0.1)
+        for weights in history[1:]:
+            for value, mask in zip(weights[trial], alive, strict=True):
+                assert torch.equal(value[~mask], torch.zeros_like(value[~mask]))
+
+
+def test_a_run_in_another_precision_starts_at_the_same_weights(tmp_path: Path, history: Weights) -> None:
+    starts = []
+    for precision in ("32-true", "64-true", "bf16-mixed"):
+        (tmp_path / precision).mkdir()
+        typed = ["trial=[4,0]", "batch_size=8", "goal.error=0", "max_steps=1", f"trainer.precision={precision}"]
+        assert dps(tmp_path / precision, *typed).code == 0
+        starts.append(history[0])
+        history.clear()
+    for other in starts[1:]:
+        for trial, weights in starts[0].items():
+            for one, two in zip(weights, other[trial], strict=True):
+                assert torch.equal(one.double(), two.double())

@@ -1,0 +1,191 @@
+import math
+import multiprocessing
+import os
+import random
+import subprocess
+import sys
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from dps.storage import records
+
+ORDER = (
+    "workload,dataset,model,optimizer,lr_schedule,pruning,batch_size,sparsity,trial,seed,lr,momentum,decay_steps,"
+    "end_factor,goal_error,interval_steps,max_steps,status,steps_to_result,steps_run,validation_error,test_error,"
+    "train_seconds,evaluate_seconds"
+)
+
+
+def row(trial: int, **values: Any) -> dict[str, Any]:
+    study = {"workload": "w", "optimizer": "momentum", "batch_size": 64, "sparsity": 0.9, "goal_error": 0.02}
+    return {**study, "trial": trial, "seed": trial, "lr": 0.01, "status": "incomplete", **values}
+
+
+def complete(trial: int, steps: int) -> dict[str, Any]:
+    return row(trial, status="complete", steps_to_result=steps)
+
+
+def test_numbers_read_back_to_the_last_bit(tmp_path: Path) -> None:
+    generator = random.Random(0)
+    floats = [0.1 + 0.2, 1 / 3, 5e-324, 1.7976931348623157e308, math.nextafter(1, 0), 1e-05, math.inf, -0.0]
+    floats += [10 ** generator.uniform(-12, 12) for _ in range(500)]
+    records.merge(tmp_path, [row(trial, lr=value, seed=2**53 + 1) for trial, value in enumerate(floats)])
+    frame = records.read(tmp_path)
+    assert [value.hex() for value in frame["lr"]] == [value.hex() for value in floats]
+    assert frame["seed"].tolist() == [2**53 + 1] * len(floats)
+
+
+def test_columns_types_and_empty_values(tmp_path: Path) -> None:
+    records.merge(tmp_path, [row(0, momentum=math.nan, steps_run=16, dataset='a "quoted", name')])
+    lines = (tmp_path / records.FILE).read_text().splitlines()
+    assert lines[0] == ORDER
+    assert lines[1].startswith('w,"a ""quoted"", name",,momentum,,,64,0.9,0,0,0.01,,,')
+    frame = records.read(tmp_path)
+    dtypes = {name: str(dtype) for name, dtype in frame.dtypes.items()}
+    assert (dtypes["steps_to_result"], dtypes["momentum"], dtypes["dataset"]) == ("Int64", "float64", "str")
+    first = frame.iloc[0]
+    assert first["dataset"] == 'a "quoted", name' and first["pruning"] == ""
+    assert pd.isna(first["momentum"]) and first["steps_to_result"] is pd.NA and first["steps_run"] == 16
+
+
+def test_no_file_is_a_study_without_trials(tmp_path: Path) -> None:
+    records.merge(tmp_path, [row(0)])
+    empty = records.read(tmp_path / "none")
+    assert empty.empty and empty.dtypes.equals(records.read(tmp_path).dtypes)
+    assert records.best(empty) is None
+
+
+def test_merge_replaces_the_same_trial_and_sorts(tmp_path: Path) -> None:
+    records.merge(tmp_path, [row(10), row(2)])
+    records.merge(tmp_path, [complete(10, 48), row(0, status="infeasible")])
+    frame = records.read(tmp_path)
+    assert frame["trial"].tolist() == [0, 2, 10]
+    assert frame["status"].tolist() == ["infeasible", "incomplete", "complete"]
+    assert {path.name for path in tmp_path.iterdir()} <= {records.FILE, ".trials.lock"}
+
+
+def _merge_one_by_one(folder: Path, start: Barrier, trials: list[int]) -> None:
+    start.wait()
+    for trial in trials:
+        records.merge(folder, [row(trial)])
+
+
+def test_processes_that_merge_at_once_lose_no_trial(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    start = context.Barrier(3)
+    jobs = [
+        context.Process(target=_merge_one_by_one, args=(tmp_path, start, list(range(job, 60, 3)))) for job in range(3)
+    ]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+    assert [job.exitcode for job in jobs] == [0, 0, 0]
+    assert records.read(tmp_path)["trial"].tolist() == list(range(60))
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records.merge(tmp_path, [row(0)])
+    before = (tmp_path / records.FILE).read_bytes()
+
+    def fail(source: Path, target: Path) -> None:
+        raise OSError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", fail)
+        with pytest.raises(OSError, match="killed"):
+            records.merge(tmp_path, [row(1)])
+    assert (tmp_path / records.FILE).read_bytes() == before
+    records.merge(tmp_path, [row(1)])
+    assert records.read(tmp_path)["trial"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("0.01", "0.0l", r"line 2, column lr: '0.0l' is not a number"),
+        (",64,", ",64.5,", r"line 2, column batch_size: '64.5' is not an integer"),
+        ("incomplete", "done", r"line 2, column status: 'done' is not one of complete, incomplete"),
+        ("incomplete", "complete", r"line 2, column steps_to_result"),
+        ("lr,momentum", "rate,momentum", r"lacks the column lr;"),
+        ("train_seconds,", "train_seconds,extra,", r"unknown column extra;"),
+        ("lr,momentum", "momentum,lr", r"does not name the columns in the order workload,"),
+        ("w,,", "w,", r"line 2 has 23 values, not 24"),
+        ("w,,", '"w,,', r"line \d: "),
+        (",,,\n", ",,,", r"line 2 is cut short"),
+        ("w,,", "w\udcff,,", r"is not UTF-8 text"),
+    ],
+)
+def test_damage_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    records.merge(tmp_path, [row(0)])
+    path = tmp_path / records.FILE
+    text = path.read_text()
+    assert old in text
+    path.write_bytes(text.replace(old, new).encode("utf-8", "surrogateescape"))
+    damaged = path.read_bytes()
+    for action in (lambda: records.read(tmp_path), lambda: records.merge(tmp_path, [row(1)])):
+        with pytest.raises(ValueError, match=message) as error:
+            action()
+        assert str(path) in str(error.value) and "\n" not in str(error.value)
+    assert path.read_bytes() == damaged
+
+
+def test_a_repeated_trial_and_an_empty_file_are_damage(tmp_path: Path) -> None:
+    records.merge(tmp_path, [row(3)])
+    path = tmp_path / records.FILE
+    path.write_text(path.read_text() + path.read_text().splitlines()[1] + "\n")
+    with pytest.raises(ValueError, match="line 3 repeats trial 3"):
+        records.read(tmp_path)
+    path.write_text("")
+    with pytest.raises(ValueError, match="lacks the column workload"):
+        records.read(tmp_path)
+
+
+def test_bound_follows_the_file_and_reads_it_only_when_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound = records.SharedBound(tmp_path)
+    assert bound() is None
+    records.merge(tmp_path, [row(0)])
+    assert bound() is None
+    records.merge(tmp_path, [complete(1, 96), complete(2, 80)])
+    assert bound() == 80
+    with monkeypatch.context() as patch:
+        patch.setattr(records, "_read_rows", lambda path: pytest.fail("read an unchanged file"))
+        assert bound() == 80
+    records.merge(tmp_path, [complete(3, 64)])
+    assert bound() == 64
+
+
+def test_conflicting_metaparameters_are_refused(tmp_path: Path) -> None:
+    lr = 0.1 + 0.2
+    records.merge(tmp_path, [row(3, lr=lr, momentum=0.9, decay_steps=30000)])
+    same = {"trial": 3, "lr": lr, "momentum": 0.9, "decay_steps": 30000, "end_factor": None}
+    records.refuse_conflict(tmp_path, [same, {**same, "trial": 4, "lr": 1.0}])
+    with pytest.raises(
+        ValueError, match=r"trials.csv holds trial 3 with optimizer.lr=0.30000000000000004, not 0.3; ask"
+    ):
+        records.refuse_conflict(tmp_path, [{"trial": 2}, {**same, "lr": 0.3}])
+    with pytest.raises(
+        ValueError, match=r"momentum=0.9, not null and lr_schedule.end_factor=null, not 0.1; .*run\.dir="
+    ):
+        records.refuse_conflict(tmp_path, [{**same, "momentum": None, "end_factor": 0.1}])
+    records.refuse_conflict(tmp_path / "none", [same])
+
+
+def test_best_is_the_lowest_trial_of_the_least_steps(tmp_path: Path) -> None:
+    records.merge(tmp_path, [complete(9, 32), complete(4, 16), row(1, status="censored"), complete(2, 16)])
+    best = records.best(records.read(tmp_path))
+    assert best is not None and (best["trial"], best["steps_to_result"]) == (2, 16)
+    assert records.best(records.read(tmp_path).query("trial == 1")) is None
+
+
+def test_import_stays_light() -> None:
+    rooms = "dps.storage.records, dps.report.terminal, dps.storage.ownership"
+    code = f"import sys, {rooms}; print({{'torch', 'pandas', 'rich'}} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
