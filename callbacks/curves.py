@@ -1,6 +1,5 @@
 """Measures every trial's loss and error over the entire training and validation set."""
 
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -9,7 +8,8 @@ from pytorch_lightning import Callback
 from callbacks.measure import check_interval, measure
 from dps.engine.module import StudyTask
 from dps.measures.loss import loss_and_error
-from dps.models.gradients import Progress, Weights
+from dps.models import Weights
+from dps.models.passes import Progress
 from dps.storage.measurements import CURVES
 
 
@@ -19,9 +19,9 @@ class Curves(Callback):
     Before the callback that ends trials, it measures those that end too.
     """
 
-    def __init__(self, interval_steps: int, folder: str):
+    def __init__(self, interval_steps: int):
         check_interval("callbacks.curves.interval_steps", interval_steps)
-        self.interval_steps, self.folder = interval_steps, Path(folder)
+        self.interval_steps = interval_steps
 
     def on_train_batch_start(self, trainer: pl.Trainer, task: StudyTask, *_: Any) -> None:  # type: ignore[override]
         """Measure before the first step."""
@@ -43,8 +43,8 @@ class Curves(Callback):
         def values(trial: int, weights: Weights, masks: Weights, progress: Progress) -> dict[str, float]:
             found: dict[str, float] = {}
             for name, (images, labels) in sets.items():
-                loss, error = loss_and_error(task.trials.model, weights, images, labels, progress)
+                loss, error = loss_and_error(task.stack.model, weights, images, labels, progress)
                 found |= {f"{name}_loss": float(loss), f"{name}_error": float(error)}
             return found
 
-        measure(trainer, task, self.folder, CURVES, trainer.global_step, values)
+        measure(trainer, task, CURVES, trainer.global_step, values)

@@ -1,6 +1,5 @@
 """Measures the noise of every trial's gradient."""
 
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -9,7 +8,8 @@ from pytorch_lightning import Callback
 from callbacks.measure import check_interval, measure
 from dps.engine.module import StudyTask
 from dps.measures.noise import gradient_noise
-from dps.models.gradients import Progress, Weights
+from dps.models import Weights
+from dps.models.passes import Progress
 from dps.storage.measurements import NOISE
 
 
@@ -19,9 +19,9 @@ class Noise(Callback):
     Each trial costs the gradient of every training example alone.
     """
 
-    def __init__(self, interval_steps: int | None, folder: str):
+    def __init__(self, interval_steps: int | None):
         check_interval("callbacks.noise.interval_steps", interval_steps, ", or null for step 0 alone")
-        self.interval_steps, self.folder = interval_steps, Path(folder)
+        self.interval_steps = interval_steps
 
     def on_train_batch_start(self, trainer: pl.Trainer, task: StudyTask, *_: Any) -> None:  # type: ignore[override]
         """Measure before the first step."""
@@ -34,10 +34,10 @@ class Noise(Callback):
             self._measure(trainer, task)
 
     def _measure(self, trainer: pl.Trainer, task: StudyTask) -> None:
-        model, images, labels = task.trials.model, task.data.train_images, task.data.train_labels
+        model, images, labels = task.stack.model, task.data.train_images, task.data.train_labels
 
         def values(trial: int, weights: Weights, masks: Weights, progress: Progress) -> dict[str, float]:
             found = gradient_noise(model, weights, images, labels, masks, progress)
             return vars(found) | {"noise_scale": found.noise_scale}
 
-        measure(trainer, task, self.folder, NOISE, trainer.global_step, values)
+        measure(trainer, task, NOISE, trainer.global_step, values)

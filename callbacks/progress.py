@@ -6,23 +6,33 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
-from callbacks.goal import Goal
 from dps.engine.module import StudyTask
 
 
-class StudyProgress(ProgressBar):
-    """Steps of the budget, the best trial in the latest check, the trials that run, the time and the most it can be.
+class _Doing(ProgressColumn):
+    """What the study is at, asked whenever the line is drawn: a callback may take long within one step."""
 
-    The best is the one whose check read the most examples before the goal was out of reach, or, where checks read all,
-    the one with the lowest error. The sweeper says in DPS_STUDY which of its studies this is.
+    def __init__(self, task: StudyTask):
+        super().__init__()
+        self._study_task = task
+
+    def render(self, _: Task) -> Text:
+        return Text(
+            ", ".join(filter(None, [self._study_task.doing, f"{len(self._study_task.stack.running())} trials"]))
+        )
+
+
+class StudyProgress(ProgressBar):
+    """Steps of the budget, what the study is at, the trials that run, the time and the most it can be.
+
+    The sweeper says in DPS_STUDY which of its studies this is.
     """
 
-    def __init__(self, title: str):
+    def __init__(self) -> None:
         super().__init__()
-        study = os.environ.get("DPS_STUDY")
-        self.title = f"study {study}: {title}" if study else title
         self._enabled = True
 
     def disable(self) -> None:
@@ -34,11 +44,11 @@ class StudyProgress(ProgressBar):
         self._enabled = True
 
     def on_train_start(self, trainer: pl.Trainer, task: StudyTask) -> None:  # type: ignore[override]
-        """Print the title, and draw the line below it, in 80 columns."""
+        """Print which study this is, and draw the line below it, in 80 columns."""
         columns = (
             BarColumn(6),
             TextColumn("step {task.completed}/{task.total}"),
-            TextColumn("{task.fields[state]}"),
+            _Doing(task),
             TimeElapsedColumn(),
             TextColumn("max"),
             TimeRemainingColumn(elapsed_when_finished=False),
@@ -47,30 +57,16 @@ class StudyProgress(ProgressBar):
         self._bar = Progress(
             *columns, console=console, transient=True, disable=not self._enabled or not console.is_terminal
         )
-        self._line = self._bar.add_task("", total=trainer.max_steps, completed=trainer.global_step, state="")
+        self._line = self._bar.add_task("", total=trainer.max_steps, completed=trainer.global_step)
         self._bar.start()
         if not self._bar.disable:
-            console.print(self.title, highlight=False)
+            number, cfg = os.environ.get("DPS_STUDY"), task.study.cfg
+            title = f"batch_size={cfg.batch_size} sparsity={cfg.sparsity}"
+            console.print(f"study {number}: {title}" if number else title, highlight=False)
 
     def on_train_batch_end(self, trainer: pl.Trainer, task: StudyTask, *_: Any) -> None:  # type: ignore[override]
         """Move the line on; rich draws it a few times a second."""
-        self._bar.update(self._line, completed=trainer.global_step, state=self._state(trainer, task))
-
-    def say(self, state: str) -> None:
-        """Show what else is under way in place of the latest check, until the next step."""
-        self._bar.update(self._line, state=state)
-
-    def _state(self, trainer: pl.Trainer, task: StudyTask) -> str:
-        goals = [callback for callback in trainer.callbacks if isinstance(callback, Goal)]  # type: ignore[attr-defined]
-        failed = [verdict for goal in goals for verdict in goal.verdicts.values() if not verdict.reached]
-        state = f"{len(task.trials.running())} trials"
-        if not failed:
-            return state
-        best = max(failed, key=lambda verdict: (verdict.examples_read, -verdict.wrong))
-        examples = len(task.data.validation_labels)
-        if best.examples_read < examples:
-            return f"missed at {best.examples_read}/{examples}, {state}"
-        return f"error {best.error:.1%} > goal {goals[0].error:.1%}, {state}"
+        self._bar.update(self._line, completed=trainer.global_step)
 
     def on_train_end(self, trainer: pl.Trainer, task: StudyTask) -> None:  # type: ignore[override]
         """Take the line away."""

@@ -1,6 +1,5 @@
 """Measures the local Lipschitz smoothness of every trial's loss."""
 
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -9,7 +8,9 @@ from pytorch_lightning import Callback
 from callbacks.measure import check_interval, measure
 from dps.engine.module import StudyTask
 from dps.measures.smoothness import smoothness
-from dps.models.gradients import Progress, Weights, mean_gradients
+from dps.models import Weights
+from dps.models.gradients import mean_gradients
+from dps.models.passes import Progress
 from dps.storage.measurements import SMOOTHNESS
 
 
@@ -20,22 +21,22 @@ class Smoothness(Callback):
     set. A trial that ends with step k has no row for it where the callback that ends trials comes first.
     """
 
-    def __init__(self, interval_steps: int, folder: str):
+    def __init__(self, interval_steps: int):
         check_interval("callbacks.smoothness.interval_steps", interval_steps)
-        self.interval_steps, self.folder = interval_steps, Path(folder)
+        self.interval_steps = interval_steps
         self._start: dict[int, Weights] = {}
 
     def on_train_batch_start(self, trainer: pl.Trainer, task: StudyTask, *_: Any) -> None:  # type: ignore[override]
         """Keep w_k."""
         if trainer.global_step % self.interval_steps == 0:
-            stack = task.trials.weights_by_trial()
+            stack = task.stack.weights_by_trial()
             self._start = {trial: {name: w.clone() for name, w in weights.items()} for trial, weights in stack.items()}
 
     def on_train_batch_end(self, trainer: pl.Trainer, task: StudyTask, *_: Any) -> None:  # type: ignore[override]
         """Measure along the step that was kept."""
         if not self._start:
             return
-        model, images, labels = task.trials.model, task.data.train_images, task.data.train_labels
+        model, images, labels = task.stack.model, task.data.train_images, task.data.train_labels
 
         def values(trial: int, end: Weights, masks: Weights, progress: Progress) -> dict[str, float]:
             def gradients(weights: Weights) -> Weights:
@@ -44,5 +45,5 @@ class Smoothness(Callback):
             survivors, everything = smoothness(gradients, self._start[trial], end, masks, progress)
             return {"smoothness": float(survivors), "smoothness_all_weights": float(everything)}
 
-        measure(trainer, task, self.folder, SMOOTHNESS, trainer.global_step - 1, values)
+        measure(trainer, task, SMOOTHNESS, trainer.global_step - 1, values)
         self._start = {}

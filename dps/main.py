@@ -10,7 +10,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from dps import errors
-from dps.engine import check
+from dps.engine.named import named
+from dps.engine.study import Study
 from dps.storage import ownership, records
 
 
@@ -24,8 +25,9 @@ def main() -> None:
 def _job(cfg: DictConfig) -> int | None:
     job = HydraConfig.get()
     try:
+        OmegaConf.resolve(named(cfg, job.runtime.choices, job.runtime.output_dir))
         trials = job.sweeper.trials if job.mode == RunMode.MULTIRUN else None
-        steps_to_result = run(cfg, list(job.overrides.task), trials)
+        steps_to_result = run(Study.parse(cfg), list(job.overrides.task), trials)
     except Exception as error:
         with (Path(job.runtime.output_dir) / f"{job.job.name}.log").open("a") as log:
             traceback.print_exc(file=log)
@@ -39,21 +41,17 @@ def _job(cfg: DictConfig) -> int | None:
     return steps_to_result
 
 
-def run(cfg: DictConfig, overrides: list[str], trials_of_sweep: int | None = None) -> int | None:
+def run(study: Study, overrides: list[str], trials_of_sweep: int | None = None) -> int | None:
     """Run those trials of a study that its folder lacks; returns its steps-to-result K*, None if none got there."""
-    check.check(cfg)
-    OmegaConf.resolve(cfg)
-    folder, trials = Path(cfg.folder), check.trials_of(cfg)
-    ownership.claim(folder, cfg, overrides, trials_of_sweep)
-    records.refuse_conflict(folder, trials)
-    recorded = set(records.read(folder)["trial"])
-    if not recorded.issuperset(trial["trial"] for trial in trials):
+    options = [one.option for one in study.metaparameters]
+    ownership.claim(study.folder, study.cfg, overrides, options, trials_of_sweep)
+    if study.missing():
         from dps.engine import fit
 
-        fit.fit(cfg)
+        fit.fit(study)
     else:  # of a run that was killed after its last record
-        ownership.checkpoint_path(folder, trials).unlink(missing_ok=True)
-    best = records.best(records.read(folder))
+        study.checkpoint.unlink(missing_ok=True)
+    best = records.best(records.read(study.folder))
     return None if best is None else int(best["steps_to_result"])
 
 

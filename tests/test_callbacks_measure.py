@@ -19,7 +19,7 @@ from torch import Tensor
 
 from callbacks import progress
 from dps.data import sources
-from dps.data.study_data import StudyData
+from dps.data import StudyData
 from dps.engine import fit
 from dps.engine.module import StudyTask
 from dps.storage import measurements

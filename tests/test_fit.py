@@ -16,7 +16,7 @@ from command import contents, dps, rows, study
 from torch import Tensor
 
 from dps.data import sources
-from dps.data.study_data import StudyData
+from dps.data import StudyData
 from dps.engine import fit
 from dps.engine.module import StudyTask
 from dps.models import SimpleCNN, initialise

@@ -11,7 +11,7 @@ from command import dps
 from torch import Tensor
 
 from dps.data import sources
-from dps.data.study_data import StudyData
+from dps.data import StudyData
 from dps.engine.module import StudyTask
 from dps.models import SimpleCNN
 

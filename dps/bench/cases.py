@@ -13,7 +13,8 @@ from omegaconf import DictConfig
 
 from dps.bench import measure, study
 from dps.bench.report import Case
-from dps.data.study_data import StudyData
+from dps.data import StudyData
+from dps.protocol.goal import allowed_mistakes
 
 Rates = dict[str, float]
 
@@ -82,7 +83,7 @@ def plain_costs(cfg: DictConfig, data: StudyData) -> Costs:
     step = measure.plain_step_seconds(sized, data, cfg.bench.seconds)
     check = measure.plain_check_seconds(sized, data)
     start = time.perf_counter()
-    study.plain_masks(instantiate(sized.model), data, 0, sparsity=0.9)
+    study.plain_masks(measure.with_values(cfg, {"sparsity": 0.9}), data, 0)
     return Costs(step, check, time.perf_counter() - start)
 
 
@@ -96,29 +97,30 @@ def study_cases(cfg: DictConfig, data: StudyData, rates: Rates, plain: Costs, fo
             f"start to the first step, {name} study of a grid", plain.scores * trials, started.seconds, note=note
         )
     run = study.run_study(cfg, folder / "study", trials, {})
-    yield from _check_cases(run, plain, rates)
-    yield _whole_study(cfg, run, plain, rates)
+    allowed = allowed_mistakes(cfg.goal.error, len(data.validation_labels))
+    yield from _check_cases(run, allowed, plain, rates)
+    yield _whole_study(cfg, run, allowed, plain, rates)
     yield from _ideas(cfg, data, run, plain)
 
 
-def _check_cases(run: study.Run, plain: Costs, rates: Rates) -> Iterator[Case]:
-    checks = run.goal.seconds_a_trial
-    least = (run.goal.check.allowed + 1) / rates["forward"]
+def _check_cases(run: study.Run, allowed: int, plain: Costs, rates: Rates) -> Iterator[Case]:
+    checks = [check.seconds / check.trials for check in run.checks]
+    least = (allowed + 1) / rates["forward"]
     third = max(1, len(checks) // 3)
     for name, first in (("early", 0), ("middle", third), ("late", 2 * third)):
         some = slice(first, first + third)
-        read = statistics.mean(run.goal.examples_a_trial[some])
+        read = statistics.mean(check.examples_read for check in run.checks[some])
         note = f"{read:.0f} examples read on average"
         yield Case(f"goal check, {name} third", plain.check, statistics.mean(checks[some]), least, note=note)
 
 
-def _whole_study(cfg: DictConfig, run: study.Run, plain: Costs, rates: Rates) -> Case:
+def _whole_study(cfg: DictConfig, run: study.Run, allowed: int, plain: Costs, rates: Rates) -> Case:
     """The plain protocol trains every trial to the end of its budget; irreducible is a race to K* and its checks."""
     trials, steps, interval = cfg.bench.trials, run.steps_to_result or cfg.max_steps, cfg.goal.interval_steps
     protocol = cfg.max_steps * plain.step + cfg.max_steps // interval * plain.check
     train = steps * cfg.batch_size / rates["train"]
-    checks = steps // interval * (run.goal.check.allowed + 1) / rates["forward"]
-    read = run.goal.examples_read_by_failed_checks / max(1, run.goal.failed_checks)
+    checks = steps // interval * (allowed + 1) / rates["forward"]
+    read = sum(check.read_by_failed for check in run.checks) / max(1, sum(check.failed for check in run.checks))
     note = f"K*={run.steps_to_result}; a failed check read {read:.0f} examples"
     scores = plain.scores if cfg.sparsity else 0.0
     total = trials * (protocol + scores)
@@ -131,14 +133,14 @@ def _ideas(cfg: DictConfig, data: StudyData, run: study.Run, plain: Costs) -> It
     sized, steps = measure.with_values(cfg, {}), int(frame["steps_run"].sum())
     alone = measure.stack_step_seconds(sized, data, 1, cfg.bench.seconds)
     ours = float(frame["train_seconds"].sum()) / steps
-    full_check = measure.full_check_seconds(sized, data, run.goal.check.examples_per_block)
-    failed_check = statistics.mean(run.goal.seconds_a_trial)
+    full_check = measure.full_check_seconds(sized, data, cfg.goal.examples_per_block)
+    failed_check = statistics.mean(check.seconds / check.trials for check in run.checks)
     left = int((frame["steps_run"].max() - frame["steps_run"]).sum())
     unrun = trials * cfg.max_steps - steps
     added = {
         "stack": steps * (alone - ours),
         "race": unrun * (ours + failed_check / cfg.goal.interval_steps),
-        "early reject": run.goal.failed_checks * (full_check - failed_check),
+        "early reject": sum(check.failed for check in run.checks) * (full_check - failed_check),
         "kept scores": trials * plain.scores if cfg.sparsity else 0.0,
         "leaving the stack": left * ours,
         "data on the device": steps / trials * (measure.loader_seconds(data) - measure.gather_seconds(data)),

@@ -6,10 +6,12 @@ from itertools import chain
 from pathlib import Path
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from dps import errors
-from dps.engine import check
+from dps.engine.named import named
+from dps.engine.study import Study
 
 
 def main() -> None:
@@ -20,7 +22,8 @@ def main() -> None:
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="bench")
 def _bench(cfg: DictConfig) -> None:
     try:
-        check.check(cfg)
+        job = HydraConfig.get()
+        Study.parse(named(cfg, job.runtime.choices, job.runtime.output_dir))
         _measure(cfg)
     except Exception as error:
         errors.stop("dps-bench", error)

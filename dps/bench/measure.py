@@ -15,8 +15,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from torch import nn
 
 from dps.bench.plain import StopAfter, fit_plain, plain_loader
-from dps.data.study_data import StudyData
+from dps.data import StudyData
 from dps.engine.module import StudyTask
+from dps.engine.study import Study
 from dps.models import initialise
 from dps.stack.shape import slice_shape
 
@@ -97,10 +98,9 @@ def plain_check_seconds(cfg: DictConfig, data: StudyData) -> float:
 def stack_step_seconds(cfg: DictConfig, data: StudyData, trials: int, seconds: float) -> float:
     """A trial's share of a step of `trials` trials trained our way, data stream and Lightning included."""
     clock, data.batch_size = StopAfter(seconds), cfg.batch_size
-    metaparameters = [{"trial": trial, "lr": 1e-4, "momentum": 0.9} for trial in range(trials)]
-    build, optimizer = partial(instantiate, cfg.model), partial(instantiate(cfg.optimizer), momentum=None)
-    shape = partial(slice_shape, build, batch_size=cfg.batch_size, trials=trials)
-    task = StudyTask(build, optimizer, instantiate(cfg.lr_schedule), metaparameters, shape)
+    study = Study.parse(with_values(cfg, {"trial": list(range(trials)), "optimizer.lr": 1e-4}))
+    shape = partial(slice_shape, partial(instantiate, cfg.model), batch_size=cfg.batch_size, trials=trials)
+    task = StudyTask(study, study.trials, shape)
     trainer = pl.Trainer(**trainer_options(cfg), callbacks=[clock], limit_val_batches=0, max_epochs=-1)
     trainer.fit(task, datamodule=data)
     return clock.seconds_a_step / trials

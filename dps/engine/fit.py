@@ -5,9 +5,8 @@ import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import fields, replace
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,48 +14,48 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from torch import Tensor
 
-from callbacks import Record, StudyCheckpoint, StudyProgress
-from dps.engine import check, tracking
+from dps.engine import environment, tracking
 from dps.engine.memory import keep_freed_memory
 from dps.engine.module import StudyTask
+from dps.engine.study import Study
 from dps.stack.shape import SliceShape, slice_shape
-from dps.storage import files, ownership, records
+from dps.storage import files, records
 
 log = logging.getLogger(__name__)
+STACK_REMEDY = "restore the file, or remove the folder to run its study again"
 
 
-def fit(cfg: DictConfig) -> None:
+def fit(study: Study) -> None:
     """Train the trials that the study's folder lacks, in this process or in one process for each of several devices."""
-    if cfg.trainer.devices > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
-        _launch_ranks(cfg)
+    if study.cfg.trainer.devices > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
+        _launch_ranks(study)
     else:
-        fit_here(cfg)
+        fit_here(study)
 
 
-def fit_here(cfg: DictConfig) -> pl.Trainer:
-    """Train the missing trials in this process, as the rank it is; the trainer comes back with its callbacks."""
+def fit_here(study: Study) -> pl.Trainer:
+    """Train the missing trials in this process, as the rank it is; the trainer comes back with its task."""
     quieten_lightning()
     keep_freed_memory()
-    if cfg.trainer.precision == "bf16-mixed":
+    if study.cfg.trainer.precision == "bf16-mixed":
         log.warning("trainer.precision=bf16-mixed is not the study's protocol, which is 32-true: K* may differ")
-    folder, trials = Path(cfg.folder), check.trials_of(cfg)
-    checkpoint = ownership.checkpoint_path(folder, trials)
-    saved = _readable(checkpoint) if checkpoint.exists() else None
-    if saved is None:
-        recorded = set(records.read(folder)["trial"])
-        trials = [trial for trial in trials if trial["trial"] not in recorded]
-    trainer = _trainer(cfg, folder, checkpoint)
-    task, data = _task(cfg, folder, trials), instantiate(cfg.data)
+    saved = _readable(study.checkpoint) if study.checkpoint.exists() else None
+    trainer = _trainer(study)
+    trials = study.missing() if saved is None else study.trials
+    task = StudyTask(study, trials, partial(_shape, study, len(trials)))
+    data = instantiate(study.cfg.data, batch_size=study.cfg.batch_size, seed=study.cfg.seed_data)
+    if trainer.is_global_zero:
+        environment.note(study.folder, environment.environment(trainer.strategy.root_device, str(trainer.precision)))
     with tracking.closing(trainer.loggers):
         trainer.fit(task, datamodule=data, ckpt_path=saved, weights_only=True)
-        best = records.best(records.read(folder))
+        best = records.best(records.read(study.folder))
         for logger in trainer.loggers:
             logger.log_metrics({"steps_to_result": float("nan") if best is None else int(best["steps_to_result"])})
     if trainer.is_global_zero:
-        checkpoint.unlink(missing_ok=True)
+        study.checkpoint.unlink(missing_ok=True)
     return trainer
 
 
@@ -68,56 +67,59 @@ def _readable(checkpoint: Path) -> Path:
     return checkpoint
 
 
-def _task(cfg: DictConfig, folder: Path, trials: Sequence[dict[str, Any]]) -> StudyTask:
-    def shape(images: Tensor) -> SliceShape:
-        given = {name: value for name, value in cfg.stack.items() if value is not None}
-        return _recorded(folder, given, lambda: slice_shape(build, images, batch_size_per_rank, len(trials)))
-
-    build, batch_size_per_rank = partial(instantiate, cfg.model), cfg.batch_size // cfg.trainer.devices
-    return StudyTask(build, instantiate(cfg.optimizer), instantiate(cfg.lr_schedule), trials, shape)
+def _shape(study: Study, trials: int, images: Tensor) -> SliceShape:
+    given = {name: value for name, value in study.cfg.stack.items() if value is not None}
+    build, batch_size_per_rank = (
+        partial(instantiate, study.cfg.model),
+        study.cfg.batch_size // study.cfg.trainer.devices,
+    )
+    return _recorded(study.folder, given, lambda: slice_shape(build, images, batch_size_per_rank, trials))
 
 
 def _recorded(folder: Path, given: dict[str, Any], measure: Callable[[], SliceShape]) -> SliceShape:
     """The study's slice shape: that of its first start, so that every later job and start repeats its arithmetic."""
     path = folder / ".hydra" / "stack.yaml"
     with files.lock(folder):
-        if path.exists():
-            saved: Any = OmegaConf.load(path)
+        if saved := files.read_yaml(path, dict, STACK_REMEDY):
             kept = SliceShape(**saved)
             for name, value in given.items():
                 if value != (own := getattr(kept, name)):
                     log.warning("stack.%s=%s is ignored: the study keeps %s, its first", name, value, own)
             return kept
         shape = SliceShape(**given) if len(given) == len(fields(SliceShape)) else replace(measure(), **given)
+        path.parent.mkdir(exist_ok=True)
         files.write_atomically(path, OmegaConf.to_yaml(vars(shape)))
         return shape
 
 
-def _trainer(cfg: DictConfig, folder: Path, checkpoint: Path) -> pl.Trainer:
-    columns = ("workload", "batch_size", "sparsity", "max_steps")
-    about = {name: cfg[name] for name in columns} | dict(cfg.names)
-    about |= {"goal_error": cfg.goal.error, "interval_steps": cfg.goal.interval_steps}
-    callbacks = [
-        instantiate(cfg.pruning),
-        *(instantiate(callback) for callback in cfg.callbacks.values()),
-        Record(folder, about),
-        StudyProgress(f"batch_size={cfg.batch_size} sparsity={cfg.sparsity}"),
-        StudyCheckpoint(checkpoint, timedelta(minutes=1)),
-    ]
-    logger = instantiate(cfg.logger) if cfg.get("logger") else False
-    trainer: pl.Trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=logger)
+def _trainer(study: Study) -> pl.Trainer:
+    """Lightning's trainer with the study's callbacks; what it is told here is the protocol's, and no option."""
+    cfg = study.cfg
+    callbacks = [cfg.pruning, *cfg.callbacks.values(), *cfg.bookkeeping.values()]
+    trainer: pl.Trainer = instantiate(
+        cfg.trainer,
+        callbacks=[instantiate(callback) for callback in callbacks],
+        logger=instantiate(cfg.logger) if cfg.get("logger") else False,
+        max_steps=cfg.max_steps,
+        max_epochs=-1,
+        limit_val_batches=0,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
     return trainer
 
 
-def _launch_ranks(cfg: DictConfig) -> None:
+def _launch_ranks(study: Study) -> None:
     """Start one process a device on the job's own configuration, so that a sweep is not started again in each."""
-    folder = Path(cfg.folder)
-    job = folder / ".hydra" / ownership.checkpoint_path(folder, check.trials_of(cfg)).with_suffix(".yaml").name
-    OmegaConf.save(cfg, job)
-    ranks = ["torch.distributed.run", "--standalone", f"--nproc-per-node={cfg.trainer.devices}"]
-    done = subprocess.run([sys.executable, "-m", *ranks, "-m", "dps.engine.fit", str(job)], check=False)
+    devices = study.cfg.trainer.devices
+    job = study.folder / ".hydra" / study.checkpoint.with_suffix(".yaml").name
+    OmegaConf.save(study.cfg, job)
+    ranks = ["torch.distributed.run", "--standalone", f"--nproc-per-node={devices}", "-m", "dps.engine.fit", str(job)]
+    own = {**os.environ, "PYTHONSAFEPATH": "1"}  # else a callbacks.py of the user's, where they are, stands in for ours
+    done = subprocess.run([sys.executable, "-m", *ranks], env=own, check=False)
     if done.returncode:
-        raise RuntimeError(f"trainer.devices={cfg.trainer.devices}: a rank failed with exit code {done.returncode}")
+        raise RuntimeError(f"trainer.devices={devices}: a rank failed with exit code {done.returncode}")
 
 
 def quieten_lightning() -> None:
@@ -127,4 +129,4 @@ def quieten_lightning() -> None:
 
 
 if __name__ == "__main__":
-    fit(OmegaConf.load(sys.argv[1]))  # type: ignore[arg-type]
+    fit(Study.parse(OmegaConf.load(sys.argv[1])))  # type: ignore[arg-type]

@@ -3,44 +3,55 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
 import torch.distributed
-from torch import Tensor, nn
+from hydra.utils import instantiate
+from torch import Tensor
 
-from dps.data.study_data import StudyData
-from dps.engine.check import PER_TRIAL
-from dps.protocol.goal import Outcome
+from dps.data import StudyData
+from dps.engine.study import Study, Trial
+from dps.models import StackedModel
+from dps.protocol.outcome import Outcome
 from dps.stack.sgd import SGD
 from dps.stack.shape import SliceShape
-from dps.stack.stack import Trials
+from dps.stack.stack import Stack
+
+
+class Check(NamedTuple):
+    """A goal check as it was run: of how many trials, its seconds, the examples read of each on average.
+
+    `failed` trials did not reach the goal, and `read_by_failed` examples were read of them in all.
+    """
+
+    trials: int
+    seconds: float
+    examples_read: float
+    failed: int
+    read_by_failed: int
 
 
 class StudyTask(pl.LightningModule):
     """Trains a stack of trials, one optimizer step a batch; callbacks prune it, check the goal and end it.
 
-    `model` builds one trial's model, and `shape` chooses the stack's slices for the training images (N, C, H, W).
-    `metaparameters` holds, for each trial, its number (which is its seed) and its lr, momentum, decay_steps,
-    end_factor as far as the optimizer and the schedule have them. `outcomes` gathers how each trial ended, by number;
-    `losses` (R,) are those of the latest batch, one for each row of the stack.
+    `trials` are those of the study that are to be trained, and `shape` chooses the stack's slices for the training
+    images (N, C, H, W). `outcomes` gathers how each trial ended, by number; `losses` (R,) are those of the latest
+    batch, one for each row of the stack; `checks` are the goal checks so far; `doing` says what the study is at.
     """
 
-    def __init__(
-        self,
-        model: Callable[[], nn.Module],
-        optimizer: Callable[..., SGD],
-        lr_schedule: Callable[..., Any],
-        metaparameters: Sequence[Mapping[str, Any]],
-        shape: Callable[[Tensor], SliceShape],
-    ):
+    stack: Stack
+
+    def __init__(self, study: Study, trials: Sequence[Trial], shape: Callable[[Tensor], SliceShape]):
         super().__init__()
         self.automatic_optimization = False
-        self.metaparameters = list(metaparameters)
+        self.study, self.trials = study, list(trials)
         self.outcomes: dict[int, Outcome] = {}
         self.losses = torch.empty(0)
-        self._model, self._optimizer, self._lr_schedule, self._shape = model, optimizer, lr_schedule, shape
+        self.checks: list[Check] = []
+        self.doing = ""
+        self._shape = shape
 
     @property
     def data(self) -> StudyData:
@@ -57,24 +68,30 @@ class StudyTask(pl.LightningModule):
 
     def configure_model(self) -> None:
         """Build the stack, in the shape that the first rank chooses with the data in place."""
-        own = self._shape(self.data.train_images) if self.trainer.is_global_zero else None
+        images = self.data.train_images
+        own = self._shape(images) if self.trainer.is_global_zero else None
         shape = self.trainer.strategy.broadcast(own)
         assert shape is not None
-        seeds = [row["trial"] for row in self.metaparameters]
-        self.trials = Trials(self._model(), seeds, **vars(shape))
+        model = StackedModel(partial(instantiate, self.study.cfg.model), images, shape.products)
+        seeds = [trial["trial"] for trial in self.trials]
+        self.stack = Stack(model, seeds, shape.trials_per_slice, shape.examples_per_pass, images.dtype)
 
     def configure_optimizers(self) -> SGD:
         """One SGD over all slices, every trial with its own metaparameters."""
-        columns = {name: [row[name] for row in self.metaparameters] for name in self.metaparameters[0]}
-        columns.pop("trial")
-        decay = {name: columns.pop(name) for name in ("decay_steps", "end_factor") if name in columns}
-        slices = [list(part.weights) for part in self.trials.parts]
-        return self._optimizer(slices, lr_schedule=partial(self._lr_schedule, **decay), **columns)
+        rows = len(self.stack.rows)
+        columns: dict[str, dict[str, list[float]]] = {"optimizer": {}, "lr_schedule": {}}
+        for one in self.study.metaparameters:
+            values = [float(trial[one.name]) for trial in self.trials]
+            columns[one.owner][one.name] = (values + [one.idle] * rows)[:rows]
+        schedule = partial(instantiate(self.study.cfg.lr_schedule), **columns["lr_schedule"])
+        slices = [list(part.weights) for part in self.stack.slices]
+        sgd: SGD = instantiate(self.study.cfg.optimizer)(slices, lr_schedule=schedule, **columns["optimizer"])
+        return sgd
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
         """One step of every trial on the same batch: images (b, C, H, W) and labels (b,), this rank's share."""
         optimizer = self.optimizers()
-        self.losses = self.trials.backward(*batch, backward=self.manual_backward)
+        self.losses = self.stack.backward(*batch, backward=self.manual_backward)
         self._average_gradients()
         optimizer.step()  # type: ignore[union-attr]
         optimizer.zero_grad()  # type: ignore[union-attr]
@@ -83,7 +100,7 @@ class StudyTask(pl.LightningModule):
         """Over the ranks, each of which has the mean gradient over an equal share of the batch."""
         if self.trainer.world_size == 1:
             return
-        for weights in self.trials.parameters():
+        for weights in self.stack.parameters():
             if weights.grad is not None:
                 torch.distributed.all_reduce(weights.grad)
                 weights.grad /= self.trainer.world_size
@@ -91,32 +108,38 @@ class StudyTask(pl.LightningModule):
     def mistakes(self, rows: Sequence[int], images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Whether each trial is wrong on each example (rows, N), and whether all its logits are finite (rows,)."""
         with self.trainer.precision_plugin.forward_context():
-            return self.trials.mistakes(rows, images, labels)
+            return self.stack.mistakes(rows, images, labels)
 
     def finish(self, outcomes: Mapping[int, Outcome]) -> None:
         """Note how trials ended, and let them leave the stack."""
         self.outcomes |= outcomes
-        self.trials.retire(list(outcomes), self.sgd)
+        self.sgd.follow(*self.stack.retire(list(outcomes)))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add to a checkpoint which trial is in which row, and how the finished ones ended."""
         checkpoint["stack"] = {
-            "metaparameters": [dict(row) for row in self.metaparameters],
-            "rows": self.trials.rows,
-            "pruned": len(self.trials.parts[0].masks) > 0,
+            "trials": [dict(trial) for trial in self.trials],
+            "rows": self.stack.rows,
+            "pruned": len(self.stack.slices[0].masks) > 0,
             "outcomes": {trial: asdict(outcome) for trial, outcome in self.outcomes.items()},
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the saved stack's layout, before Lightning loads its values; ValueError if it is not of these trials."""
-        stack = checkpoint["stack"]
-        asked = {row["trial"]: row for row in self.metaparameters}
-        for saved in stack["metaparameters"]:
-            for name, value in saved.items():
-                if (now := asked.get(saved["trial"], {}).get(name)) != value:
+        saved, path = checkpoint["stack"], self.study.checkpoint
+        if "trials" not in saved:
+            raise ValueError(
+                f"{path} was written by an earlier version of dps: remove it, and the same command starts those of its "
+                "trials again that are not recorded"
+            )
+        asked = {trial["trial"]: trial for trial in self.trials}
+        options = {one.name: one.option for one in self.study.metaparameters}
+        for trial in saved["trials"]:
+            for name, value in trial.items():
+                if (now := asked.get(trial["trial"], {}).get(name)) != value:
                     raise ValueError(
-                        f"{PER_TRIAL.get(name, name)}={now} is not what the study's checkpoint trains trial "
-                        f"{saved['trial']} with, which is {value}: give the same, or remove the checkpoint"
+                        f"{options.get(name, name)}={now} is not what {path} trains trial {trial['trial']} with, which "
+                        f"is {value}: give the same, or remove the checkpoint"
                     )
-        self.trials.lay_out(stack["rows"], stack["pruned"])
-        self.outcomes = {trial: Outcome(**outcome) for trial, outcome in stack["outcomes"].items()}
+        self.stack.lay_out(saved["rows"], saved["pruned"])
+        self.outcomes = {trial: Outcome(**outcome) for trial, outcome in saved["outcomes"].items()}

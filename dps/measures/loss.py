@@ -4,16 +4,16 @@ Shapes: S trials, N examples; weights are dictionaries by parameter name of stac
 """
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import Tensor
 
-from dps.models.gradients import EXAMPLES_PER_PASS, Progress, Weights
+from dps.models import StackedModel, Weights
 from dps.models.loss import mean_losses
+from dps.models.passes import Progress, passes
 
 
 @torch.no_grad()
 def loss_and_error(
-    model: nn.Module,
+    model: StackedModel,
     weights: Weights,
     images: Tensor,
     labels: Tensor,
@@ -26,11 +26,9 @@ def loss_and_error(
     """
     stack = len(next(iter(weights.values())))
     loss, wrong = torch.zeros(2, stack, dtype=torch.float64, device=images.device)
-    size = examples_per_pass or EXAMPLES_PER_PASS[images.device.type]
-    for first in progress(range(0, len(labels), size)):
-        some = slice(first, first + size)
-        logits = functional_call(model, weights, (images[some],))
-        loss += mean_losses(logits, labels[some]).double() * len(labels[some])
-        wrong += (logits.argmax(2) != labels[some]).sum(1)
+    for some_images, some_labels in passes(images, labels, progress, examples_per_pass):
+        logits = model.logits(weights, some_images)
+        loss += mean_losses(logits, some_labels).double() * len(some_labels)
+        wrong += (logits.argmax(2) != some_labels).sum(1)
     error = wrong / len(labels)
     return loss / len(labels), error.where(loss.isfinite(), torch.nan)

@@ -7,9 +7,11 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from dps.models.gradients import Progress, Weights, example_gradients, survivors_and_all
+from dps.models import StackedModel, Weights
+from dps.models.gradients import example_gradients, survivors_and_all
+from dps.models.passes import Progress, passes
 
 EXAMPLES_PER_PASS = {"cpu": 16, "cuda": 256}  # each holds a gradient of its own
 
@@ -35,7 +37,7 @@ class GradientNoise:
 
 
 def gradient_noise(
-    model: nn.Module,
+    model: StackedModel,
     weights: Weights,
     images: Tensor,
     labels: Tensor,
@@ -50,9 +52,8 @@ def gradient_noise(
     size = EXAMPLES_PER_PASS[images.device.type]
     total = {name: torch.zeros_like(values, dtype=torch.float64) for name, values in weights.items()}
     squares = torch.zeros(2, dtype=torch.float64, device=images.device)
-    for first in progress(range(0, len(labels), size)):
-        some = slice(first, first + size)
-        gradients = example_gradients(model, weights, images[some], labels[some])
+    for some in passes(images, labels, progress, size):
+        gradients = example_gradients(model, weights, *some)
         squares += survivors_and_all(gradients, masks).sum(1)
         for name, values in gradients.items():
             total[name] += values.sum(0, keepdim=True)

@@ -8,7 +8,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from dps.models.gradients import Progress, Weights, squared_norms, survivors_and_all
+from dps.models import Weights
+from dps.models.gradients import squared_norms, survivors_and_all
+from dps.models.passes import Progress
 
 TENTHS = range(1, 11)  # gamma in {0.1, ..., 1.0}
 

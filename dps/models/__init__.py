@@ -1,7 +1,9 @@
-"""The networks of the study, each a plain module that also runs as a stack (see dps.models.layers)."""
+"""The networks of the study, and how any network is initialised, run in a stack and differentiated."""
 
-from dps.models.initialise import initialise
+from dps.models.initialise import built, initialise
+from dps.models.mlp import MLP
 from dps.models.resnet8 import ResNet8
 from dps.models.simple_cnn import SimpleCNN, SimpleCNNShallue
+from dps.models.stacked import StackedModel, Weights
 
-__all__ = ["ResNet8", "SimpleCNN", "SimpleCNNShallue", "initialise"]
+__all__ = ["MLP", "ResNet8", "SimpleCNN", "SimpleCNNShallue", "StackedModel", "Weights", "built", "initialise"]

@@ -6,23 +6,17 @@ Shapes: S trials, N training examples, B examples of one pass, C channels, H hei
 masks are dictionaries by parameter name of stacks (S, ...); masks hold 0 and 1, and are empty where trials are dense.
 """
 
-from collections.abc import Callable, Iterable
-
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import Tensor
 
 from dps.models.loss import mean_losses
-
-Progress = Callable[[Iterable[int]], Iterable[int]]
-Weights = dict[str, Tensor]
-
-EXAMPLES_PER_PASS = {"cpu": 256, "cuda": 4096}  # of one trial: more would leave a CPU's cache, fewer leave a GPU idle
+from dps.models.passes import Progress, passes
+from dps.models.stacked import StackedModel, Weights
 
 
 def mean_gradients(
-    model: nn.Module,
+    model: StackedModel,
     weights: Weights,
     images: Tensor,
     labels: Tensor,
@@ -36,25 +30,18 @@ def mean_gradients(
     """
     leaves = {name: values.detach().requires_grad_() for name, values in weights.items()}
     total = {name: torch.zeros_like(values, dtype=torch.float64) for name, values in weights.items()}
-    size = examples_per_pass or EXAMPLES_PER_PASS[images.device.type]
-    for first in progress(range(0, len(labels), size)):
-        some = slice(first, first + size)
-        logits = functional_call(model, leaves, (images[some],))
-        loss = mean_losses(logits, labels[some]).sum() * (len(labels[some]) / len(labels))
+    for some_images, some_labels in passes(images, labels, progress, examples_per_pass):
+        losses = mean_losses(model.logits(leaves, some_images), some_labels)
+        loss = losses.sum() * (len(some_labels) / len(labels))
         for name, gradient in zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True):
             total[name] += gradient
     return total
 
 
-def example_gradients(model: nn.Module, weights: Weights, images: Tensor, labels: Tensor) -> Weights:
-    """The gradient of one trial (S = 1) on each of B examples alone, (B, ...).
-
-    The trial is copied into a stack of B, which sees one example in each row: its convolutions are those in which
-    trials train together.
-    """
+def example_gradients(model: StackedModel, weights: Weights, images: Tensor, labels: Tensor) -> Weights:
+    """The gradient of one trial (S = 1) on each of B examples alone, (B, ...): it is copied into a stack of B."""
     copies = {name: w.detach().expand(len(labels), *w.shape[1:]).requires_grad_() for name, w in weights.items()}
-    logits = functional_call(model, copies, (images.flatten(0, 1)[None],))
-    loss = F.cross_entropy(logits[:, 0], labels, reduction="sum")
+    loss = F.cross_entropy(model.logits_one_each(copies, images), labels, reduction="sum")
     return dict(zip(copies, torch.autograd.grad(loss, list(copies.values())), strict=True))
 
 

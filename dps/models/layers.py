@@ -24,20 +24,24 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
 class Conv2d(nn.Conv2d):
     """A square convolution with bias; `same` pads as TensorFlow does, otherwise nothing is padded ('valid').
 
-    With `products`, a stack whose models differ in their images is one batch of matrix products.
+    With `products`, a stack whose models differ in their images is one batch of matrix products. Otherwise images are
+    brought to `memory_format` first.
     """
+
+    bias: Tensor
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, same: bool = False):
         super().__init__(in_channels, out_channels, kernel, stride)
         self.same = same
         self.products = False
+        self.memory_format = torch.channels_last
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, O, H', W'); in a stack, images (B, C, H, W) shared by all trials or (B, T * C, H, W)."""
         weight, bias, groups = self.weight, self.bias, 1
         if weight.ndim == 5:
             groups = x.shape[1] // weight.shape[2]
-            weight, bias = weight.flatten(0, 1), bias.flatten() if bias is not None else None
+            weight, bias = weight.flatten(0, 1), bias.flatten()
         padding = 0
         if self.same:
             (top, bottom), (left, right) = (same_padding(n, self.kernel_size[0], self.stride[0]) for n in x.shape[-2:])
@@ -47,7 +51,7 @@ class Conv2d(nn.Conv2d):
                 x = F.pad(x, (left, right, top, bottom))
         if groups > 1 and self.products:
             return self._by_products(F.pad(x, (padding,) * 4))
-        x = x.to(memory_format=torch.channels_last)
+        x = x.to(memory_format=self.memory_format)
         return F.conv2d(x, weight, bias, self.stride, padding, groups=groups)
 
     def _by_products(self, x: Tensor) -> Tensor:
@@ -57,7 +61,7 @@ class Conv2d(nn.Conv2d):
             patches = patches.unfold(axis, self.kernel_size[0], self.stride[0])
         rows = patches.permute(0, 1, 3, 4, 5, 6, 2).flatten(4).flatten(1, 3)
         weight = self.weight.permute(0, 1, 3, 4, 2).flatten(2)
-        pixels = rows @ weight.mT if self.bias is None else torch.baddbmm(self.bias[:, None], rows, weight.mT)
+        pixels = torch.baddbmm(self.bias[:, None], rows, weight.mT)
         trials, batch, _, height, width = patches.shape[:5]
         return pixels.view(trials, batch, height, width, -1).permute(1, 0, 4, 2, 3).flatten(1, 2)
 

@@ -98,16 +98,3 @@ class GoalCheck:
         self.difficulty[indices] += 0.2 * (wrong.to(self.difficulty).mean(0) - self.difficulty[indices])
         answer = torch.stack([wrong.sum(1), torch.stack(finite).all(0)]).tolist()
         return answer[0], [bool(flag) for flag in answer[1]]
-
-
-@dataclass
-class Outcome:
-    """How a trial ended: complete, incomplete, infeasible or censored; errors are fractions, None where unknown."""
-
-    status: str
-    steps_run: int
-    steps_to_result: int | None = None
-    validation_error: float | None = None
-    test_error: float | None = None
-    train_seconds: float | None = None
-    evaluate_seconds: float | None = None

@@ -1,9 +1,9 @@
 """Stochastic gradient descent for a stack of trials, each with metaparameters of its own.
 
-Shapes: S trials in a slice of the stack (the leading axis of every parameter), T trials of the study.
+Shapes: S rows in a slice of the stack (the leading axis of every parameter), R rows in all slices.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,8 +17,8 @@ class SGD(torch.optim.Optimizer):
     """SGD, Momentum and Nesterov (reference equations below), with one parameter group for each slice of the stack.
 
     Momentum: v <- m v + g, w <- w - lr v.  Nesterov: v <- m v + g, w <- w - lr (g + m v).  Without momentum: w <- w -
-    lr g. `lr`, `momentum` and what `lr_schedule` binds hold one value for each of the T trials; the rows of the last
-    slice that hold no trial get zeros, and stay where they are.
+    lr g. `lr`, `momentum` and what `lr_schedule` binds hold one value for each of the R rows of the stack, in the order
+    of its slices; a row that holds no trial has the idle values of its metaparameters, and stays where it is.
     """
 
     def __init__(
@@ -41,8 +41,7 @@ class SGD(torch.optim.Optimizer):
             group: dict[str, Any] = {"params": list(weights), "step": 0}
             for name, values in metaparameters.items():
                 own = [float(value) for value in values[first : first + rows]]
-                fill = 1.0 if name == "decay_steps" else 0.0
-                group[name] = torch.tensor(own + [fill] * (rows - len(own)), dtype=torch.float64).to(weights[0])
+                group[name] = torch.tensor(own, dtype=torch.float64).to(weights[0])
             groups.append(group)
             first += rows
         super().__init__(groups, {})
@@ -81,8 +80,33 @@ class SGD(torch.optim.Optimizer):
             for name in self.names:
                 group[name] = group[name].to(group["params"][0])
 
-    def move_row(self, source: tuple[int, int], target: tuple[int, int]) -> None:
-        """Copy a trial's velocity and metaparameters from (slice, row) `source` to `target`."""
+    def follow(
+        self,
+        stopped: Iterable[tuple[int, int]],
+        moved: Iterable[tuple[tuple[int, int], tuple[int, int]]],
+        dropped_slices: int,
+    ) -> None:
+        """Do as the stack did when trials left it: places are (slice, row in the slice).
+
+        The learning rate and the velocity of a stopped row become zero; a moved row takes its velocity and its
+        metaparameters along; of slices that hold no trial any more, the last ones, nothing is kept.
+        """
+        for place in stopped:
+            self._stop(*place)
+        for source, target in moved:
+            self._move(source, target)
+        for _ in range(dropped_slices):
+            for weight in self.param_groups.pop()["params"]:
+                self.state.pop(weight, None)
+
+    def _stop(self, index: int, row: int) -> None:
+        group = self.param_groups[index]
+        group["lr"][row] = 0
+        for weight in group["params"]:
+            for value in self.state[weight].values():
+                value[row] = 0
+
+    def _move(self, source: tuple[int, int], target: tuple[int, int]) -> None:
         (from_slice, from_row), (to_slice, to_row) = source, target
         old, new = self.param_groups[from_slice], self.param_groups[to_slice]
         for name in self.names:
@@ -90,16 +114,3 @@ class SGD(torch.optim.Optimizer):
         for weight, moved in zip(old["params"], new["params"], strict=True):
             for key, value in self.state[weight].items():
                 self.state[moved][key][to_row] = value[from_row]
-
-    def stop_row(self, place: tuple[int, int]) -> None:
-        """Let the row (slice, row) of a finished trial rest: its learning rate and velocity become zero."""
-        group = self.param_groups[place[0]]
-        group["lr"][place[1]] = 0
-        for weight in group["params"]:
-            for value in self.state[weight].values():
-                value[place[1]] = 0
-
-    def drop_last_slice(self) -> None:
-        """Forget the last slice, which holds no trial any more."""
-        for weight in self.param_groups.pop()["params"]:
-            self.state.pop(weight, None)

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dps.models import StackedModel
 from dps.stack.sgd import SGD
-from dps.stack.stack import Trials
+from dps.stack.stack import Stack
 from dps.storage import cache
 
 LARGEST_PASS = {"cpu": 512, "cuda": 65536}  # examples over all trials of a slice
@@ -33,9 +34,8 @@ class SliceShape:
 
 def slice_shape(build: Callable[[], nn.Module], images: Tensor, batch_size: int, trials: int) -> SliceShape:
     """The fastest shape for `trials` trials on batches of `batch_size` of these images (N, C, H, W), where they are."""
-    model = build()
     machine = torch.cuda.get_device_name() if images.is_cuda else f"cpu, {torch.get_num_threads()} threads"
-    about = (type(model).__name__, str(tuple(images.shape[1:])), str(images.dtype), machine, torch.__version__)
+    about = (repr(build()), str(tuple(images.shape[1:])), str(images.dtype), machine, torch.__version__)
     path = cache.folder() / "slices" / cache.digest(*about, f"{batch_size}, {trials}")
     found = cache.load(path)
     if found is not None:
@@ -64,7 +64,7 @@ def _timed(build: Callable[[], nn.Module], images: Tensor, batch_size: int, tria
     shapes = dict.fromkeys(candidates(batch_size, trials, LARGEST_PASS[images.device.type]))
     for shape in [replace(one, products=products) for one in shapes for products in PRODUCTS[images.device.type]]:
         try:
-            passes[shape] = _a_pass(build(), images, shape)
+            passes[shape] = _a_pass(build, images, shape)
             passes[shape]()
         except torch.OutOfMemoryError:
             passes.pop(shape, None)
@@ -78,13 +78,14 @@ def _timed(build: Callable[[], nn.Module], images: Tensor, batch_size: int, tria
         yield seconds / (shape.trials_per_slice * shape.examples_per_pass) * rows / trials, shape
 
 
-def _a_pass(model: nn.Module, images: Tensor, shape: SliceShape) -> Callable[[], float]:
+def _a_pass(build: Callable[[], nn.Module], images: Tensor, shape: SliceShape) -> Callable[[], float]:
     """A step of one slice on one pass, a function that returns the seconds it took."""
-    stack = Trials(model, range(shape.trials_per_slice), **vars(shape)).to(images)
+    model, seeds = StackedModel(build, images, shape.products), range(shape.trials_per_slice)
+    stack = Stack(model, seeds, shape.trials_per_slice, shape.examples_per_pass, images.dtype).to(images.device)
     batch = images[torch.arange(shape.examples_per_pass, device=images.device) % len(images)]
     labels = torch.zeros(len(batch), dtype=torch.long, device=images.device)
     rates = [0.0] * shape.trials_per_slice
-    optimizer = SGD([list(stack.parts[0].weights)], lr=rates, momentum=rates)  # its memory competes with the pass's
+    optimizer = SGD([list(stack.slices[0].weights)], lr=rates, momentum=rates)  # its memory competes with the pass's
 
     def once() -> float:
         start = time.perf_counter()

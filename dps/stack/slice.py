@@ -8,19 +8,17 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from dps.models import initialise
-
 
 class Slice(nn.Module):
     """S trials: their weights (S, ...), the masks of the weights that take part, and whether each has stayed finite."""
 
-    def __init__(self, model: nn.Module, seeds: Sequence[int], rows: int):
+    def __init__(self, initial: Sequence[Sequence[Tensor]], rows: int, dtype: torch.dtype):
+        """`initial` holds the weights of each trial, `rows` (S) at most, in the order of the model's parameters."""
         super().__init__()
-        stacked = [_empty_rows(rows, p) for p in model.parameters()]
-        for row, seed in enumerate(seeds):
-            initialise(model, seed)
-            for weights, p in zip(stacked, model.parameters(), strict=True):
-                weights[row] = p.detach()
+        stacked = [_empty_rows(rows, weights.to(dtype)) for weights in initial[0]]
+        for row, own in enumerate(initial):
+            for weights, values in zip(stacked, own, strict=True):
+                weights[row] = values
         self.weights = nn.ParameterList(nn.Parameter(weights) for weights in stacked)
         self.masks = nn.ParameterList()
         self.register_buffer("finite", torch.ones(rows, dtype=torch.bool))
@@ -54,6 +52,6 @@ class Slice(nn.Module):
 def _empty_rows(rows: int, parameter: Tensor) -> Tensor:
     """Zeros (S, *shape); a convolution's in the memory order in which it runs: S, O, K, K, C."""
     if parameter.ndim == 4:
-        parameter = parameter.detach().permute(0, 2, 3, 1)
+        parameter = parameter.permute(0, 2, 3, 1)
         return torch.zeros(rows, *parameter.shape, dtype=parameter.dtype).permute(0, 1, 4, 2, 3)
     return torch.zeros(rows, *parameter.shape, dtype=parameter.dtype)

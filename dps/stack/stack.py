@@ -8,45 +8,51 @@ Shapes: S trials in a slice, R rows in all slices (R >= the number of trials), B
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
-from dps.models.layers import Conv2d
+from dps.models import StackedModel, Weights
 from dps.models.loss import mean_losses
-from dps.stack.sgd import SGD
 from dps.stack.slice import Slice
 
+Place = tuple[int, int]  # a slice, and a row in it
 
-class Trials(nn.Module):
+
+class Retired(NamedTuple):
+    """What changed in the stack as trials left it, in this order: rows laid to rest, rows moved, last slices gone."""
+
+    stopped: list[Place]
+    moved: list[tuple[Place, Place]]
+    dropped_slices: int
+
+
+class Stack(nn.Module):
     """All trials of one study; `rows[r]` is the number of the trial in row r, or None where the row is idle."""
 
     def __init__(
         self,
-        model: nn.Module,
+        model: StackedModel,
         seeds: Sequence[int],
         trials_per_slice: int,
         examples_per_pass: int,
-        products: bool = False,
+        dtype: torch.dtype = torch.float32,
     ):
         super().__init__()
-        for layer in model.modules():
-            if isinstance(layer, Conv2d):
-                layer.products = products
-        self.trials_per_slice, self.examples_per_pass = trials_per_slice, examples_per_pass
-        parts = [seeds[first : first + trials_per_slice] for first in range(0, len(seeds), trials_per_slice)]
-        self.slices = nn.ModuleList(Slice(model, part, trials_per_slice) for part in parts)
-        self.rows: list[int | None] = [*seeds, *[None] * (len(parts) * trials_per_slice - len(seeds))]
-        self.names = [name for name, _ in model.named_parameters()]
-        self._model = (model.to("meta"),)  # in a tuple, so that its empty parameters are not this module's
+        self.model, self.trials_per_slice, self.examples_per_pass = model, trials_per_slice, examples_per_pass
+        shares = [seeds[first : first + trials_per_slice] for first in range(0, len(seeds), trials_per_slice)]
+        self._slices = nn.ModuleList(
+            Slice([model.initial(seed) for seed in share], trials_per_slice, dtype) for share in shares
+        )
+        self.rows: list[int | None] = [*seeds, *[None] * (len(shares) * trials_per_slice - len(seeds))]
 
     @property
-    def parts(self) -> list[Slice]:
+    def slices(self) -> list[Slice]:
         """The slices in order: rows 0 to S - 1 lie in the first."""
-        return list(self.slices)  # type: ignore[arg-type]
+        return list(self._slices)  # type: ignore[arg-type]
 
-    def place(self, row: int) -> tuple[int, int]:
+    def place(self, row: int) -> Place:
         """Where row `row` lies: (slice, row in the slice)."""
         return divmod(row, self.trials_per_slice)
 
@@ -54,41 +60,38 @@ class Trials(nn.Module):
         """The row of every trial that has not left the stack."""
         return {trial: row for row, trial in enumerate(self.rows) if trial is not None}
 
-    @property
-    def model(self) -> nn.Module:
-        """One trial's model, its parameters without values."""
-        return self._model[0]
-
-    def weights_by_trial(self) -> dict[int, dict[str, Tensor]]:
+    def weights_by_trial(self) -> dict[int, Weights]:
         """The weights of each running trial by parameter name, views (1, ...) of a stack of one."""
-        found = {}
-        for trial, row in self.running().items():
-            index, inner = self.place(row)
-            part = self.parts[index]
-            views = [weights.data[inner : inner + 1] for weights in part.weights]
-            found[trial] = dict(zip(self.names, views, strict=True))
-        return found
+        return {trial: self._of_row(row, lambda part: part.weights) for trial, row in self.running().items()}
+
+    def masks_of(self, trial: int) -> Weights:
+        """The masks of a running trial by parameter name (1, ...); empty where trials are dense."""
+        return self._of_row(self.running()[trial], lambda part: part.masks)
+
+    def _of_row(self, row: int, held: Callable[[Slice], nn.ParameterList]) -> Weights:
+        index, inner = self.place(row)
+        views = [values.data[inner : inner + 1] for values in held(self.slices[index])]
+        return dict(zip(self.model.names, views, strict=False))
 
     def prune(self, masks: Mapping[int, Mapping[str, Tensor]]) -> None:
         """Prune each trial by its masks, by parameter name (1, ...)."""
         rows = self.running()
-        for index, part in enumerate(self.parts):
+        for index, part in enumerate(self.slices):
             stacked = [torch.zeros_like(weights) for weights in part.weights]
             for trial, row in rows.items():
                 if self.place(row)[0] == index:
-                    for name, mask in zip(self.names, stacked, strict=True):
+                    for name, mask in zip(self.model.names, stacked, strict=True):
                         mask[self.place(row)[1]] = masks[trial][name][0]
             part.prune(stacked)
 
-    def logits(self, weights: Sequence[Tensor], images: Tensor) -> Tensor:
+    def _logits(self, weights: Sequence[Tensor], images: Tensor) -> Tensor:
         """(S, B, C) logits of S models with weights (S, ...) on the same images."""
-        logits: Tensor = functional_call(self.model, dict(zip(self.names, weights, strict=True)), (images,))
-        return logits
+        return self.model.logits(dict(zip(self.model.names, weights, strict=True)), images)
 
     def backward(self, images: Tensor, labels: Tensor, backward: Callable[[Tensor], None]) -> Tensor:
         """Add every trial's gradient of its mean loss over the batch to the weights' .grad; returns that loss (R,)."""
         losses = []
-        for part in self.parts:
+        for part in self.slices:
             losses.append(self._backward_slice(part, images, labels, backward))
             part.mask_gradients()
         return torch.cat(losses)
@@ -99,7 +102,7 @@ class Trials(nn.Module):
         passes = zip(images.split(self.examples_per_pass), labels.split(self.examples_per_pass), strict=True)
         total = torch.zeros((), device=images.device)
         for some_images, some_labels in passes:
-            logits = self.logits(tuple(part.weights), some_images)
+            logits = self._logits(tuple(part.weights), some_images)
             losses = mean_losses(logits, some_labels) * (len(some_labels) / len(labels))
             part.finite &= losses.isfinite() & logits.isfinite().all(2).all(1)
             backward(losses.sum())
@@ -115,58 +118,55 @@ class Trials(nn.Module):
     def _by_row(self, rows: Sequence[int], images: Tensor) -> list[Tensor]:
         """Logits (N, C) of each row, one pass for each: a CPU gains nothing from stacking tens of examples."""
         places = [self.place(row) for row in rows]
-        weights = [[w[inner : inner + 1] for w in self.parts[index].weights] for index, inner in places]
-        return [self.logits(row_weights, images)[0] for row_weights in weights]
+        weights = [[w[inner : inner + 1] for w in self.slices[index].weights] for index, inner in places]
+        return [self._logits(row_weights, images)[0] for row_weights in weights]
 
     def _by_slice(self, rows: Sequence[int], images: Tensor) -> list[Tensor]:
         """Logits (N, C) of each row, one pass for each slice, with every row of it, so that none depends on `rows`."""
         places = [self.place(row) for row in rows]
-        slices = {index: self.logits(tuple(self.parts[index].weights), images) for index, _ in places}
+        slices = {index: self._logits(tuple(self.slices[index].weights), images) for index, _ in places}
         return [slices[index][inner] for index, inner in places]
 
     @torch.no_grad()
     def finite(self) -> list[bool]:
         """For each row, whether loss and logits of every batch so far, and the weights now, are finite."""
         rows = []
-        for part in self.parts:
+        for part in self.slices:
             weights_finite = [weights.flatten(1).isfinite().all(1) for weights in part.weights]
             rows.append(torch.stack([part.finite, *weights_finite]).all(0))
         return [bool(finite) for finite in torch.cat(rows).tolist()]
 
     @torch.no_grad()
-    def retire(self, trials: Sequence[int], optimizer: SGD) -> None:
+    def retire(self, trials: Sequence[int]) -> Retired:
         """Take finished trials out: while the last slice's trials fit the idle rows of the others, they move there."""
+        stopped: list[Place] = []
+        moved: list[tuple[Place, Place]] = []
+        slices = len(self._slices)
         for trial in trials:
             row = self.rows.index(trial)
             self.rows[row] = None
-            self._clear(row, optimizer)
-        while len(self.slices) > 1 and self.rows.count(None) >= self.trials_per_slice:
+            stopped.append(self.place(row))
+            for tensor in self.slices[stopped[-1][0]].rows():
+                tensor[stopped[-1][1]] = 0
+        while len(self._slices) > 1 and self.rows.count(None) >= self.trials_per_slice:
             kept = len(self.rows) - self.trials_per_slice
             for row in range(kept, len(self.rows)):
                 if self.rows[row] is not None:
-                    self._move(row, self.rows.index(None), optimizer)
-            del self.slices[-1], self.rows[kept:]
-            optimizer.drop_last_slice()
+                    moved.append(self._move(row, self.rows.index(None)))
+            del self._slices[-1], self.rows[kept:]
+        return Retired(stopped, moved, slices - len(self._slices))
 
     def lay_out(self, rows: Sequence[int | None], pruned: bool) -> None:
         """Take the shape of a saved stack, whose values are loaded next."""
         self.rows = list(rows)
-        del self.slices[len(rows) // self.trials_per_slice :]
-        for part in self.parts:
+        del self._slices[len(rows) // self.trials_per_slice :]
+        for part in self.slices:
             if pruned:
                 part.prune([torch.ones_like(weights) for weights in part.weights])
 
-    def _clear(self, row: int, optimizer: SGD) -> None:
-        index, inner = self.place(row)
-        part = self.parts[index]
-        for tensor in part.rows():
-            tensor[inner] = 0
-        optimizer.stop_row((index, inner))
-
-    def _move(self, source: int, target: int, optimizer: SGD) -> None:
+    def _move(self, source: int, target: int) -> tuple[Place, Place]:
         old, new = self.place(source), self.place(target)
-        tensors = zip(self.parts[old[0]].rows(), self.parts[new[0]].rows(), strict=True)
-        for tensor_from, tensor_to in tensors:
+        for tensor_from, tensor_to in zip(self.slices[old[0]].rows(), self.slices[new[0]].rows(), strict=True):
             tensor_to[new[1]] = tensor_from[old[1]]
-        optimizer.move_row(old, new)
         self.rows[target], self.rows[source] = self.rows[source], None
+        return old, new

@@ -7,7 +7,6 @@ cut short or written by something else is recognised and made again, never trust
 import hashlib
 import io
 import os
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -15,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+
+from dps.storage.files import write_atomically
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
@@ -27,7 +27,7 @@ def folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "dps"
 
 
-def digest(*parts: bytes | str | np.ndarray[Any, Any] | torch.Tensor) -> str:
+def digest(*parts: bytes | str | np.ndarray[Any, Any]) -> str:
     """Return the hexadecimal key of a sequence of parts; arrays count with their dtype and shape."""
     key = hashlib.sha256()
     for part in parts:
@@ -36,8 +36,7 @@ def digest(*parts: bytes | str | np.ndarray[Any, Any] | torch.Tensor) -> str:
         elif isinstance(part, bytes):
             kind, content = "bytes", part
         else:
-            array = part.detach().cpu().numpy() if isinstance(part, torch.Tensor) else part
-            kind, content = f"{array.dtype.str}{array.shape}", array.tobytes()
+            kind, content = f"{part.dtype.str}{part.shape}", part.tobytes()
         key.update(f"{kind}:{len(content)}:".encode())
         key.update(content)
     return key.hexdigest()
@@ -59,26 +58,15 @@ def load(path: Path) -> dict[str, np.ndarray[Any, Any]] | None:
 def save(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
     """Write an entry atomically; where the folder cannot be written, warn and leave the cache as it was."""
     assert not any(array.dtype.hasobject for array in arrays.values()), "only what loads without pickles"
-    payload, named = io.BytesIO(), dict[str, Any](arrays)
-    np.savez(payload, **named)
+    file, named = io.BytesIO(), dict[str, Any](arrays)
+    np.savez(file, **named)
+    payload = file.getbuffer()
     try:
-        _write(path, payload.getbuffer())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, hashlib.sha256(payload).digest(), payload)
     except OSError as error:
         warnings.warn(
             f"nothing was cached in {path.parent} ({error.strerror}), so the next start repeats the work: "
             "set DPS_CACHE to a folder that can be written",
             stacklevel=2,
         )
-
-
-def _write(path: Path, payload: memoryview) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(hashlib.sha256(payload).digest())
-            file.write(payload)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

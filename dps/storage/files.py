@@ -1,12 +1,17 @@
-"""The files of a study's folder: changed by one process at a time, written whole or not at all, read strictly."""
+"""Files that are written whole or not at all, and read strictly."""
 
 import csv
 import io
 import os
+import secrets
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 
 def lock(folder: Path) -> FileLock:
@@ -14,15 +19,17 @@ def lock(folder: Path) -> FileLock:
     return FileLock(folder / ".trials.lock")
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replaces the file by the text (UTF-8) or bytes or, if that fails, leaves it as it was.
+def write_atomically(path: Path, *contents: str | bytes | memoryview) -> None:
+    """Replaces the file by the contents, text as UTF-8, one after another or, if that fails, leaves it as it was.
 
-    Of a file in a study's folder, the caller holds the study's lock.
+    Several processes may write the same file at once: the last one wins. Of a file that is changed rather than
+    replaced, such as a study's record, the caller holds the lock.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+        with temporary.open("xb") as file:
+            for content in contents:
+                file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -39,41 +46,59 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object
     write_atomically(path, lines.getvalue())
 
 
-def read_csv(path: Path, columns: Sequence[str], remedy: str) -> list[tuple[int, list[str]]]:
-    """The number of each row's last line and its values, one for each column; nothing where there is no file.
+def read_csv(path: Path, remedy: str) -> tuple[list[str], list[tuple[int, list[str]]]] | None:
+    """The header, and of each row the number of its last line and its values; None where there is no file.
 
-    ValueError, with what is wrong and the remedy, where the file is cut short, not UTF-8 or not CSV of these columns.
+    ValueError, with what is wrong and the remedy, where the file is cut short, not UTF-8 or not CSV.
     """
     rows = []
     try:
         text = path.read_bytes().decode("utf-8")
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        _check_header(path, next(reader, []), columns, remedy)
+        header = next(reader, [])
         for values in reader:
-            if len(values) != len(columns):
-                what = f"line {reader.line_num} has {len(values)} values, not {len(columns)}"
+            if len(values) != len(header):
+                what = f"line {reader.line_num} has {len(values)} values, not {len(header)}"
                 raise damaged(path, what, remedy)
             rows.append((reader.line_num, values))
     except FileNotFoundError:
-        return []
+        return None
     except UnicodeDecodeError as error:
         raise damaged(path, f"byte {error.start} is not UTF-8 text", remedy) from error
     except csv.Error as error:
         raise damaged(path, f"line {reader.line_num}: {error}", remedy) from error
-    if not text.endswith("\n"):
+    if text and not text.endswith("\n"):
         raise damaged(path, f"line {reader.line_num} is cut short", remedy)
-    return rows
+    return header, rows
 
 
-def damaged(path: Path, what: str, remedy: str) -> ValueError:
-    """What to raise for a file that does not hold what it should."""
-    return ValueError(f"{path} is damaged: {what}; {remedy}")
-
-
-def _check_header(path: Path, header: Sequence[str], columns: Sequence[str], remedy: str) -> None:
+def check_header(path: Path, header: Sequence[str], columns: Sequence[str], remedy: str) -> None:
+    """ValueError, with what is wrong and the remedy, unless a file's header is just these columns in this order."""
     if missing := [name for name in columns if name not in header]:
         raise damaged(path, f"line 1 lacks the column {', '.join(missing)}", remedy)
     if unknown := [name for name in header if name not in columns]:
         raise damaged(path, f"line 1 has the unknown column {', '.join(unknown)}", remedy)
     if list(header) != list(columns):
         raise damaged(path, f"line 1 does not name the columns in the order {', '.join(columns)}", remedy)
+
+
+def read_yaml(path: Path, kind: type, remedy: str) -> Any:
+    """The plain container, of type `kind`, that a YAML file holds; None where there is no file.
+
+    ValueError, with what is wrong and the remedy, where it holds something else or cannot be read.
+    """
+    if not path.exists():
+        return None
+    problem = f"it does not hold a {kind.__name__}"
+    try:
+        loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+        if isinstance(loaded, kind) and (loaded or kind is list):  # an empty file is read as {}
+            return loaded
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError) as error:
+        problem = " ".join(str(error).split())
+    raise damaged(path, problem, remedy)
+
+
+def damaged(path: Path, what: str, remedy: str) -> ValueError:
+    """What to raise for a file that does not hold what it should."""
+    return ValueError(f"{path} is damaged: {what}; {remedy}")

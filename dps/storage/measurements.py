@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dps.storage.files import damaged, lock, read_csv, write_csv
+from dps.storage.files import check_header, damaged, lock, read_csv, write_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +67,11 @@ def merge(folder: Path, table: Table, rows: Sequence[Mapping[str, float]]) -> No
 
 def _read_rows(path: Path, table: Table) -> dict[tuple[int, int], list[float]]:
     rows: dict[tuple[int, int], list[float]] = {}
-    for line, texts in read_csv(path, table.columns, REMEDY):
+    if (found := read_csv(path, REMEDY)) is None:
+        return rows
+    header, lines = found
+    check_header(path, header, table.columns, REMEDY)
+    for line, texts in lines:
         trial, step, *values = _parsed(path, table, line, texts)
         if (key := (int(trial), int(step))) in rows:
             raise damaged(path, f"line {line} repeats trial {trial} at step {step}", REMEDY)

@@ -2,52 +2,50 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from dps.storage import files, records
 
-# These change no result, or are recorded trial by trial.
+# These change no result, or are recorded trial by trial, as metaparameters are.
 IGNORED = (
-    "folder",
-    "trial",
-    "optimizer.lr",
-    "optimizer.momentum",
-    "lr_schedule.decay_steps",
-    "lr_schedule.end_factor",
-    "space",
-    "stack",
-    "goal.early_reject",
-    "goal.examples_per_block",
-    "data.root",
-    "data.download",
-    "data.load",
-    "data.train_examples",
-    "trainer",
-    "logger",
-    "callbacks",
+    *("folder", "trial", "space", "stack", "trainer", "logger", "callbacks", "bookkeeping", "metaparameters"),
+    *("goal.early_reject", "goal.examples_per_block"),
+    *("data.root", "data.download", "data.load", "data.train_examples"),
 )
 COMPARED = ("trainer.precision",)
+# What records of before version 0.2 call otherwise, and the second keys that they hold for one value.
+FORMER_TARGETS = {
+    "dps.optim.SGD": "dps.stack.sgd.SGD",
+    "dps.optim.constant": "dps.stack.schedules.constant",
+    "dps.optim.linear": "dps.stack.schedules.linear",
+}
+FORMER_KEYS = ("data.batch_size", "data.seed", "pruning.sparsity", "pruning.criterion.sparsity")
 SWEEP = Path(".hydra", "sweep.yaml")
+REMEDY = "restore the file, or remove the folder to run its study again"
 
 
-def claim(folder: Path, cfg: DictConfig, overrides: Sequence[str], trials: int | None = None) -> None:
+def claim(
+    folder: Path,
+    cfg: DictConfig,
+    overrides: Sequence[str],
+    metaparameters: Sequence[str] = (),
+    trials: int | None = None,
+) -> None:
     """Records in the folder's .hydra the resolved configuration that its results belong to.
 
-    `trials` is the number of a sweep's trials, of which this job may have a share; the largest one asked for is kept.
+    `metaparameters` are the options that are recorded trial by trial, and so may differ. `trials` is the number of a
+    sweep's trials, of which this job may have a share; the largest one asked for is kept.
     ValueError where the folder holds results of another configuration or of none, or cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with files.lock(folder):
-            _claim(folder, cfg, overrides)
+            _claim(folder, cfg, overrides, metaparameters)
             if trials is not None and trials > sweep_trials(folder):
                 files.write_atomically(folder / SWEEP, OmegaConf.to_yaml({"trials": trials}))
     except OSError as error:
@@ -59,25 +57,15 @@ def claim(folder: Path, cfg: DictConfig, overrides: Sequence[str], trials: int |
 
 def sweep_trials(folder: Path) -> int:
     """How many trials a sweep asked of the study in all its jobs; 0 where none did. ValueError on a damaged file."""
-    path = folder / SWEEP
-    return int(_load(path).get("trials", 0)) if path.exists() else 0
+    return int((files.read_yaml(folder / SWEEP, dict, REMEDY) or {}).get("trials", 0))
 
 
-def checkpoint_path(folder: Path, trials: Sequence[Mapping[str, Any]]) -> Path:
-    """Where the job that runs exactly these trials of a study keeps its checkpoint."""
-    numbers = sorted(row["trial"] for row in trials)
-    first, last = numbers[0], numbers[-1]
-    consecutive = numbers == list(range(first, last + 1))
-    name = f"{first}-{last}" if consecutive else hashlib.sha256(repr(numbers).encode()).hexdigest()[:16]
-    return folder / f"trials={name}.ckpt"
-
-
-def _claim(folder: Path, cfg: DictConfig, overrides: Sequence[str]) -> None:
+def _claim(folder: Path, cfg: DictConfig, overrides: Sequence[str], metaparameters: Sequence[str]) -> None:
     path = folder / ".hydra" / "config.yaml"
     has_results = (folder / records.FILE).exists() or any(folder.glob("*.ckpt"))
     different: list[str] = []
-    if path.exists():
-        different = _differences(_load(path), OmegaConf.to_container(cfg, resolve=True))
+    if (saved := files.read_yaml(path, dict, REMEDY)) is not None:
+        different = _differences(saved, OmegaConf.to_container(cfg, resolve=True), metaparameters)
         if not different:
             return
     if has_results:
@@ -93,25 +81,22 @@ def _claim(folder: Path, cfg: DictConfig, overrides: Sequence[str]) -> None:
     files.write_atomically(path, OmegaConf.to_yaml(cfg, resolve=True))
 
 
-def _load(path: Path) -> Any:
-    problem = "it does not hold a configuration"
-    try:
-        saved = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-        if isinstance(saved, dict) and saved:
-            return saved
-    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError) as error:
-        problem = " ".join(str(error).split())
-    raise ValueError(f"{path} is damaged: {problem}; restore the file, or remove the folder to run its study again")
-
-
-def _differences(saved: Any, asked: Any) -> list[str]:
-    there, here = dict(_flat(saved)), dict(_flat(asked))
+def _differences(saved: Mapping[str, Any], asked: Any, metaparameters: Sequence[str]) -> list[str]:
+    there, here = _of_today(dict(_flat(saved))), dict(_flat(asked))
     absent = object()
     return [
         f"{key} is {_shown(there, key)} there and {_shown(here, key)} here"
         for key in dict.fromkeys([*there, *here])
-        if _matters(key) and there.get(key, absent) != here.get(key, absent)
+        if key not in metaparameters and _matters(key) and there.get(key, absent) != here.get(key, absent)
     ]
+
+
+def _of_today(flat: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: FORMER_TARGETS.get(value, value) if key.endswith("._target_") else value
+        for key, value in flat.items()
+        if key not in FORMER_KEYS
+    }
 
 
 def _flat(node: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -4,59 +4,79 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dps.storage.files import damaged, lock, read_csv, write_csv
+from dps.errors import shown
+from dps.protocol import metaparameters
+from dps.protocol.metaparameters import Metaparameter
+from dps.protocol.outcome import STATUSES as STATUSES
+from dps.storage.files import check_header, damaged, lock, read_csv, write_csv
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FILE = "trials.csv"
-STATUSES = ("complete", "incomplete", "infeasible", "censored")
-TYPES: dict[str, type[str | float]] = {
+_BEFORE: dict[str, type[str | float]] = {
     **dict.fromkeys(("workload", "dataset", "model", "optimizer", "lr_schedule", "pruning"), str),
     "batch_size": int,
     "sparsity": float,
     **dict.fromkeys(("trial", "seed"), int),
-    **dict.fromkeys(("lr", "momentum"), float),
-    "decay_steps": int,
-    **dict.fromkeys(("end_factor", "goal_error"), float),
+}
+_AFTER: dict[str, type[str | float]] = {
+    "goal_error": float,
     **dict.fromkeys(("interval_steps", "max_steps"), int),
     "status": str,
     **dict.fromkeys(("steps_to_result", "steps_run"), int),
     **dict.fromkeys(("validation_error", "test_error", "train_seconds", "evaluate_seconds"), float),
 }
+# Between them stand the metaparameters: those of the protocol, then those that a configuration declares.
+TYPES: dict[str, type[str | float]] = {**_BEFORE, **{row.name: row.type for row in metaparameters.TABLE}, **_AFTER}
 COLUMNS = tuple(TYPES)
-OPTIONS = {
-    "lr": "optimizer.lr",
-    "momentum": "optimizer.momentum",
-    "decay_steps": "lr_schedule.decay_steps",
-    "end_factor": "lr_schedule.end_factor",
-}
+OPTIONS = {row.name: row.option for row in metaparameters.TABLE}  # TEMPORARY
 REMEDY = "restore the file, or remove it to run its trials again"
 Row = dict[str, Any]
 
 
 def read(folder: Path) -> pd.DataFrame:
-    """The trials of a study sorted by trial, without rows where none is recorded; ValueError on a damaged file."""
+    """The trials of a study sorted by trial, without rows where none is recorded; ValueError on a damaged file.
+
+    The columns are COLUMNS, with declared metaparameters after those of the protocol.
+    """
     import pandas as pd
 
-    rows = _read_rows(folder / FILE)
+    columns, rows = _read_rows(folder / FILE)
     dtypes = {str: "str", int: "Int64", float: "float64"}
-    columns = {name: pd.Series([row[name] for row in rows], dtype=dtypes[kind]) for name, kind in TYPES.items()}
-    return pd.DataFrame(columns, columns=list(COLUMNS))
+    types = _types(columns, rows)
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtypes[types[name]]) for name in columns})
 
 
-def merge(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Adds the rows to the study's record, in place of those of the same trial; None, NaN and absent mean empty."""
-    new = [_checked(row) for row in rows]
+def metaparameters_of(frame: pd.DataFrame) -> list[str]:
+    """The columns of a frame of trials that hold metaparameters: those between seed and goal_error."""
+    columns = list(frame.columns)
+    return columns[columns.index("seed") + 1 : columns.index("goal_error")]
+
+
+def merge(folder: Path, rows: Sequence[Mapping[str, Any]], declared: Sequence[str] = ()) -> None:
+    """Adds the rows to the study's record, in place of those of the same trial; None, NaN and absent mean empty.
+
+    `declared` are the names of the metaparameters that the study's configuration declares.
+    """
     path = folder / FILE
     with lock(folder):
-        by_trial = {row["trial"]: row for row in _read_rows(path)}
-        by_trial.update((row["trial"], row) for row in new)
-        write_csv(path, COLUMNS, ([_text(by_trial[trial][name]) for name in COLUMNS] for trial in sorted(by_trial)))
+        there, old = _read_rows(path)
+        columns = _columns([*there, *declared])
+        by_trial: dict[int, Row] = {row["trial"]: row for row in old}
+        by_trial.update((row["trial"], row) for row in (_checked(row, columns) for row in rows))
+        ordered = (by_trial[trial] for trial in sorted(by_trial))
+        write_csv(path, columns, ([_text(row.get(name)) for name in columns] for row in ordered))
+
+
+def _columns(names: Iterable[str]) -> tuple[str, ...]:
+    declared = dict.fromkeys(name for name in names if name not in TYPES)
+    last = list(_AFTER)
+    return (*(name for name in COLUMNS if name not in last), *declared, *last)
 
 
 class SharedBound:
@@ -75,25 +95,23 @@ class SharedBound:
             return None
         version = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
         if version != self._version:
-            steps = [row["steps_to_result"] for row in _read_rows(self._path)]
+            steps = [row["steps_to_result"] for row in _read_rows(self._path)[1]]
             self._steps = min((step for step in steps if step is not None), default=None)
             self._version = version
         return self._steps
 
 
-def refuse_conflict(folder: Path, trials: Sequence[Mapping[str, Any]]) -> None:
+def refuse_conflict(
+    folder: Path, trials: Sequence[Mapping[str, Any]], searched: Sequence[Metaparameter] = metaparameters.TABLE
+) -> None:
     """ValueError where a trial about to run (trial, lr, momentum, ...) is recorded with other metaparameters."""
-    recorded = {row["trial"]: row for row in _read_rows(folder / FILE)}
+    recorded = {row["trial"]: row for row in _read_rows(folder / FILE)[1]}
     for asked in trials:
         row = recorded.get(asked["trial"])
         if row is None:
             continue
-        wanted = {name: _converted(name, asked.get(name)) for name in OPTIONS}
-        different = [
-            f"{option}={_shown(row[name])}, not {_shown(wanted[name])}"
-            for name, option in OPTIONS.items()
-            if row[name] != wanted[name]
-        ]
+        pairs = {one.option: (row.get(one.name), _converted(one.type, asked.get(one.name))) for one in searched}
+        different = [f"{option}={shown(old)}, not {shown(new)}" for option, (old, new) in pairs.items() if old != new]
         if different:
             raise ValueError(
                 f"{folder / FILE} holds trial {row['trial']} with {' and '.join(different)}; ask for another trial "
@@ -107,20 +125,35 @@ def best(frame: pd.DataFrame) -> pd.Series[Any] | None:
     return None if complete.empty else complete.sort_values(["steps_to_result", "trial"]).iloc[0]
 
 
-def _read_rows(path: Path) -> list[Row]:
+def _read_rows(path: Path) -> tuple[tuple[str, ...], list[Row]]:
+    """The columns, and the rows in the order of their trials."""
+    if (found := read_csv(path, REMEDY)) is None:
+        return COLUMNS, []
+    header, lines = found
+    first = len(_BEFORE) + len(metaparameters.TABLE)
+    columns = _columns(header[first : first + max(0, len(header) - len(COLUMNS))])
+    check_header(path, header, columns, REMEDY)
     rows: dict[int, Row] = {}
-    for line, values in read_csv(path, COLUMNS, REMEDY):
-        row = _parsed(path, line, values)
+    for line, values in lines:
+        row = _parsed(path, line, dict(zip(columns, values, strict=True)))
         if row["trial"] in rows:
             raise damaged(path, f"line {line} repeats trial {row['trial']}", REMEDY)
         rows[row["trial"]] = row
-    return [rows[trial] for trial in sorted(rows)]
+    return columns, [rows[trial] for trial in sorted(rows)]
 
 
-def _parsed(path: Path, line: int, values: list[str]) -> Row:
+def _types(columns: Sequence[str], rows: Sequence[Row]) -> dict[str, type[str | float]]:
+    """A declared metaparameter is of integers where all its values are."""
+    declared = [name for name in columns if name not in TYPES]
+    values = {name: [row[name] for row in rows if row[name] is not None] for name in declared}
+    found = {name: int if all(isinstance(value, int) for value in values[name]) else float for name in declared}
+    return {**TYPES, **found}
+
+
+def _parsed(path: Path, line: int, texts: Mapping[str, str]) -> Row:
     row: Row = {}
-    for name, text in zip(COLUMNS, values, strict=True):
-        kind = TYPES[name]
+    for name, text in texts.items():
+        kind = TYPES.get(name) or (int if text.lstrip("-").isdecimal() else float)
         try:
             row[name] = kind(text) if text or kind is str else None
         except ValueError:
@@ -138,17 +171,16 @@ def _parsed(path: Path, line: int, values: list[str]) -> Row:
     return row
 
 
-def _checked(row: Mapping[str, Any]) -> Row:
-    assert set(row) <= set(COLUMNS), f"unknown columns {set(row) - set(COLUMNS)}"
-    checked = {name: _converted(name, row.get(name)) for name in COLUMNS}
+def _checked(row: Mapping[str, Any], columns: Sequence[str]) -> Row:
+    assert set(row) <= set(columns), f"unknown columns {set(row) - set(columns)}"
+    checked = {name: _converted(TYPES.get(name, type(row.get(name))), row.get(name)) for name in columns}
     assert checked["status"] in STATUSES, checked["status"]
     assert checked["trial"] is not None
     assert (checked["steps_to_result"] is not None) == (checked["status"] == "complete"), checked
     return checked
 
 
-def _converted(name: str, value: Any) -> str | float | None:
-    kind = TYPES[name]
+def _converted(kind: type, value: Any) -> str | float | None:
     if kind is str:
         return "" if value is None else str(value)
     if value is None or math.isnan(value):
@@ -158,7 +190,3 @@ def _converted(name: str, value: Any) -> str | float | None:
 
 def _text(value: str | float | None) -> str:
     return "" if value is None else str(value)
-
-
-def _shown(value: str | float | None) -> str:
-    return "null" if value is None else str(value)

@@ -88,15 +88,17 @@ class SobolSweeper(Sweeper):
         return list(self.config_loader.get_group_options("space"))
 
     def _check(self, jobs: list[list[str]]) -> None:
-        from dps.engine.check import check
+        from dps.engine.named import named
+        from dps.engine.study import Study
 
         for number, job in enumerate(jobs):
             cfg = self._compose(job)
             if number == 0:  # the launcher makes this folder; that of the configuration without the grid stays unused
                 self.master_config.hydra.sweep.dir = cfg.hydra.sweep.dir
+            choices = cfg.hydra.runtime.choices
             with open_dict(cfg):
                 del cfg["hydra"]  # as the job itself will get it
-            check(cfg)
+            Study.parse(named(cfg, choices, "the study's own, which Hydra names when it runs"))
 
 
 def report(returns: Sequence[JobReturn]) -> None:

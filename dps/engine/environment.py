@@ -1,0 +1,71 @@
+"""Where a study was trained: versions, device, threads and precision, kept beside its configuration."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+
+import dps
+from dps.storage import files
+
+FILE = Path(".hydra", "environment.yaml")
+REMEDY = "restore the file, or remove it and with it what is known of earlier runs"
+
+
+def environment(device: torch.device, precision: str) -> dict[str, Any]:
+    """What a result may depend on beside its configuration, for a study on this device in the trainer's precision."""
+    return {
+        "dps": version("dps"),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        **{name.replace("-", "_"): version(name) for name in ("torch", "torchvision", "pytorch-lightning", "numpy")},
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+        "threads": torch.get_num_threads(),
+        "precision": precision,
+        "float32_matrix_products": torch.backends.cuda.matmul.fp32_precision,
+        "float32_convolutions": torch.backends.cudnn.conv.fp32_precision,  # type: ignore[attr-defined]
+    }
+
+
+def note(folder: Path, found: dict[str, Any]) -> None:
+    """Add an environment to those that have trained trials of the study, in order, unless it is one of them."""
+    path = folder / FILE
+    with files.lock(folder):
+        earlier = files.read_yaml(path, list, REMEDY) or []
+        if found not in earlier:
+            path.parent.mkdir(exist_ok=True)
+            files.write_atomically(path, OmegaConf.to_yaml([*earlier, found]))
+
+
+def _commit() -> str | None:
+    """The checkout's commit, with a + where files have changed since; None where dps runs from no checkout."""
+    root = Path(dps.__file__).parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit, changes = (_git(root, *what) for what in (("rev-parse", "HEAD"), ("status", "--porcelain", "-uno")))
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit[:12] + ("+" if changes else "")
+
+
+def _git(root: Path, *arguments: str) -> str:
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # a look must not disturb work in the checkout
+    command = ["git", "-C", str(root), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10, env=environment)
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,0 +1,28 @@
+"""What a configuration is called: names and a folder, which follow from what was chosen and are set nowhere else."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from omegaconf import DictConfig, open_dict
+
+GROUPS = {"dataset": "data", **{name: name for name in ("model", "optimizer", "lr_schedule", "pruning")}}
+ELSEWHERE = {
+    "workload": "choose one of the files in workload/",
+    "names": "they are those of the chosen data, model, optimizer, lr_schedule and pruning",
+    "folder": "set it by hydra.run.dir, or hydra.sweep.dir in a sweep",
+}
+
+
+def named(cfg: DictConfig, choices: Mapping[str, str], folder: Path | str) -> DictConfig:
+    """The configuration with its `workload`, `names` and `folder`, for trials.csv and for what refers to them.
+
+    `choices` are Hydra's runtime choices. ValueError where one of the three was typed.
+    """
+    for key, why in ELSEWHERE.items():
+        if key in list(cfg):
+            raise ValueError(f"{key} is not an option: {why}")
+    with open_dict(cfg):
+        cfg.workload = choices["workload"]
+        cfg.names = {name: choices[group] for name, group in GROUPS.items()}
+        cfg.folder = str(folder)
+    return cfg

@@ -1,0 +1,101 @@
+"""A study: one workload at one batch size and one sparsity, as its configuration has it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from dps.engine import check
+from dps.errors import is_int, require
+from dps.protocol.metaparameters import Metaparameter, declared
+from dps.storage import records
+
+Trial = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A checked configuration, and its trials: for each its number, under "trial", and its metaparameters by name.
+
+    `metaparameters` are those that the optimizer and the schedule of this study have.
+    """
+
+    cfg: DictConfig
+    metaparameters: tuple[Metaparameter, ...]
+    trials: tuple[Trial, ...]
+
+    @classmethod
+    def parse(cls, cfg: DictConfig) -> Study:
+        """The study of a composed configuration; ValueError that names the option, its value and what would be right.
+
+        A list of metaparameters goes with a list of trials, value by value; a scalar stands for all trials.
+        """
+        check.check(cfg)
+        known = tuple(one for one in declared(cfg.get("metaparameters")) if _has(cfg, one.option))
+        return cls(cfg, known, tuple(_trials(cfg, known)))
+
+    @property
+    def folder(self) -> Path:
+        """Where its results lie."""
+        return Path(self.cfg.folder)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """The columns of trials.csv that all its trials share."""
+        cfg = self.cfg
+        about = {name: cfg[name] for name in ("workload", "batch_size", "sparsity", "max_steps")} | dict(cfg.names)
+        return about | {"goal_error": cfg.goal.error, "interval_steps": cfg.goal.interval_steps}
+
+    @property
+    def checkpoint(self) -> Path:
+        """The checkpoint of the job that runs exactly these trials."""
+        numbers = sorted(trial["trial"] for trial in self.trials)
+        consecutive = numbers == list(range(numbers[0], numbers[-1] + 1))
+        digest = hashlib.sha256(repr(numbers).encode()).hexdigest()[:16]
+        return self.folder / f"trials={f'{numbers[0]}-{numbers[-1]}' if consecutive else digest}.ckpt"
+
+    def missing(self) -> list[Trial]:
+        """Those of its trials that are not recorded yet; ValueError where one is, with other metaparameters."""
+        records.refuse_conflict(self.folder, self.trials, self.metaparameters)
+        recorded = set(records.read(self.folder)["trial"])
+        return [trial for trial in self.trials if trial["trial"] not in recorded]
+
+    def record(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add rows, each with a trial's number and how it ended, to trials.csv."""
+        trials = {trial["trial"]: trial for trial in self.trials}
+        names = [one.name for one in self.metaparameters]
+        full = [{**self.about, **trials[row["trial"]], "seed": row["trial"], **row} for row in rows]
+        records.merge(self.folder, full, [name for name in names if name not in records.TYPES])
+
+
+def _trials(cfg: DictConfig, known: Sequence[Metaparameter]) -> list[Trial]:
+    numbers = _as_list(cfg.trial)
+    right = bool(numbers) and all(is_int(n) and n >= 0 for n in numbers) and len(set(numbers)) == len(numbers)
+    require(right, "trial", cfg.trial, "a number from 0 on, or a list of different ones")
+    columns = {one.name: _broadcast(one, OmegaConf.select(cfg, one.option), len(numbers)) for one in known}
+    return [{"trial": n} | {name: values[i] for name, values in columns.items()} for i, n in enumerate(numbers)]
+
+
+def _broadcast(one: Metaparameter, value: Any, trials: int) -> list[Any]:
+    values = _as_list(value)
+    if isinstance(value, ListConfig | list | tuple) and len(values) != trials:
+        raise ValueError(
+            f"{one.option} lists {len(values)} values for {trials} trials: give one for each, or a single one"
+        )
+    for each in values:
+        one.check(each)
+    return values if len(values) == trials else values * trials
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, ListConfig | list | tuple) else [value]
+
+
+def _has(cfg: DictConfig, key: str) -> bool:
+    parent, _, name = key.rpartition(".")
+    return name in list(cfg[parent])  # `in cfg[parent]` is false for null

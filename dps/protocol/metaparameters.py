@@ -1,0 +1,96 @@
+"""The metaparameters of a trial: one row for each, from which everything else about it follows.
+
+A metaparameter that is not in TABLE is declared in a configuration, under the top-level key `metaparameters`, by a
+mapping with the same fields:
+
+    metaparameters:
+      warmup_steps: {option: lr_schedule.warmup_steps, type: int, range: "[0, inf)", scale: linear, idle: 0}
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from dps.errors import is_int, is_number, require
+
+TYPES: dict[str, type[float]] = {"float": float, "int": int}
+SCALES = ("linear", "log", "one_minus_log")
+OWNERS = ("optimizer", "lr_schedule")
+_INTERVAL = re.compile(r"([\[(])\s*(\S+)\s*,\s*(\S+)\s*([\])])")
+
+
+@dataclass(frozen=True)
+class Metaparameter:
+    """One metaparameter of a trial.
+
+    `name` is its column in trials.csv, and the argument of the optimizer or the schedule that takes it; `option` is
+    its key on the command line, in `optimizer` or `lr_schedule`; `type` is int or float; `range`, such as "(0, inf)" or
+    "[0, 1)", holds the values that are accepted; `scale` says how figures show it: linear, log, or one_minus_log, which
+    is log of 1 - x; `idle` is the value of a row of the stack that holds no trial.
+    """
+
+    name: str
+    option: str
+    type: type[float]
+    range: str
+    scale: str
+    idle: float
+
+    @property
+    def owner(self) -> str:
+        """Who takes it: "optimizer" or "lr_schedule"."""
+        return self.option.partition(".")[0]
+
+    @property
+    def wanted(self) -> str:
+        """The accepted values in words."""
+        noun = "integer" if self.type is int else "number"
+        if self.range == "(0, inf)":
+            return f"a positive {noun}"
+        return f"an integer in {self.range}" if self.type is int else f"in {self.range}"
+
+    def check(self, value: Any) -> None:
+        """ValueError unless the value is of the type and in the range."""
+        of_type = is_int(value) if self.type is int else is_number(value)
+        require(of_type and _contains(self.range, value), self.option, value, self.wanted)
+
+
+TABLE = (
+    Metaparameter("lr", "optimizer.lr", float, "(0, inf)", "log", 0.0),
+    Metaparameter("momentum", "optimizer.momentum", float, "[0, 1)", "one_minus_log", 0.0),
+    Metaparameter("decay_steps", "lr_schedule.decay_steps", int, "(0, inf)", "linear", 1.0),
+    Metaparameter("end_factor", "lr_schedule.end_factor", float, "[0, 1]", "log", 0.0),
+)
+
+
+def declared(configured: Mapping[str, Mapping[str, Any]] | None) -> tuple[Metaparameter, ...]:
+    """TABLE, and what a configuration declares under `metaparameters`.
+
+    ValueError that names the entry and the field that is wrong.
+    """
+    return (*TABLE, *(_declared(str(name), dict(row)) for name, row in (configured or {}).items()))
+
+
+def _declared(name: str, row: dict[str, Any]) -> Metaparameter:
+    key = f"metaparameters.{name}"
+    require(name.isidentifier() and name not in {known.name for known in TABLE}, "metaparameters", name, "a new name")
+    wanted = [field.name for field in fields(Metaparameter) if field.name != "name"]
+    require(sorted(row) == sorted(wanted), key, row, f"a mapping with the keys {', '.join(wanted)}")
+    require(row["type"] in TYPES, f"{key}.type", row["type"], f"one of {', '.join(TYPES)}")
+    require(row["scale"] in SCALES, f"{key}.scale", row["scale"], f"one of {', '.join(SCALES)}")
+    require(bool(_INTERVAL.fullmatch(str(row["range"]))), f"{key}.range", row["range"], 'an interval such as "[0, 1)"')
+    require(is_number(row["idle"]), f"{key}.idle", row["idle"], "a number")
+    right = [f"{owner}.{name}" for owner in OWNERS]
+    require(row["option"] in right, f"{key}.option", row["option"], " or ".join(right))
+    return Metaparameter(name, row["option"], TYPES[row["type"]], row["range"], row["scale"], float(row["idle"]))
+
+
+def _contains(interval: str, value: float) -> bool:
+    match = _INTERVAL.fullmatch(interval)
+    assert match is not None, interval
+    left, low, high, right = match.groups()
+    above = value >= float(low) if left == "[" else value > float(low)
+    below = value <= float(high) if right == "]" else value < float(high)
+    return above and below and math.isfinite(value)

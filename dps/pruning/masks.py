@@ -1,0 +1,32 @@
+"""From scores to masks: one global ranking over all weights and biases, and an exact number kept.
+
+Shapes: P parameters of one model (weights and biases). Scores and masks are dictionaries by parameter name of stacks of
+one trial (1, ...).
+"""
+
+import torch
+
+from dps.models import Weights
+
+
+def kept_parameters(parameters: int, sparsity: float) -> int:
+    """How many of P parameters survive at a sparsity in [0, 1): round(P * (1 - sparsity))."""
+    return round(parameters * (1 - sparsity))
+
+
+def masks(scores: Weights, sparsity: float) -> Weights:
+    """Masks of 0 and 1 that keep exactly the round(P * (1 - sparsity)) highest scores over all parameters.
+
+    Of equal scores the first survive, in the order of the model's parameters.
+    """
+    flat = torch.cat([stacked.flatten(1) for stacked in scores.values()], 1)
+    order = flat.argsort(dim=1, descending=True, stable=True)
+    kept = torch.zeros_like(flat, dtype=torch.bool)
+    kept.scatter_(1, order[:, : kept_parameters(flat.shape[1], sparsity)], True)
+    parts = kept.split([stacked[0].numel() for stacked in scores.values()], 1)
+    return {name: part.view(scores[name].shape) for name, part in zip(scores, parts, strict=True)}
+
+
+def emptied_layers(kept: Weights) -> list[str]:
+    """The layers, of the first trial in `kept` (S, ...), none of whose weights survives."""
+    return [name.removesuffix(".weight") for name, mask in kept.items() if mask.ndim > 2 and not mask[0].any()]
