@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytorch_lightning as pl
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from dps.bench import measure, study
 from dps.bench.report import Case
 from dps.data import StudyData
+from dps.engine.study import Study
 from dps.protocol.goal import allowed_mistakes
 
 Rates = dict[str, float]
@@ -21,7 +21,7 @@ Rates = dict[str, float]
 
 def data_for(cfg: DictConfig) -> StudyData:
     """The data of a resolved configuration, on the device and in the precision of its trainer."""
-    data: StudyData = instantiate(cfg.data)
+    data = Study.parse(cfg).data()
     data.trainer = pl.Trainer(**measure.trainer_options(cfg))
     data.prepare_data()
     data.setup("fit")

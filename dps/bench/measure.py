@@ -99,7 +99,7 @@ def stack_step_seconds(cfg: DictConfig, data: StudyData, trials: int, seconds: f
     """A trial's share of a step of `trials` trials trained our way, data stream and Lightning included."""
     clock, data.batch_size = StopAfter(seconds), cfg.batch_size
     study = Study.parse(with_values(cfg, {"trial": list(range(trials)), "optimizer.lr": 1e-4}))
-    shape = partial(slice_shape, partial(instantiate, cfg.model), batch_size=cfg.batch_size, trials=trials)
+    shape = partial(slice_shape, study.model, batch_size=cfg.batch_size, trials=trials)
     task = StudyTask(study, study.trials, shape)
     trainer = pl.Trainer(**trainer_options(cfg), callbacks=[clock], limit_val_batches=0, max_epochs=-1)
     trainer.fit(task, datamodule=data)

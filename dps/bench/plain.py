@@ -70,11 +70,11 @@ class StopAfter(pl.Callback):
 
     def __init__(self, seconds: float, warm_up: int = 3):
         self.seconds, self.warm_up = seconds, warm_up
+        self._synchronize = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Look at the clock, with the device's work done."""
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
+        self._synchronize()
         now, step = time.perf_counter(), trainer.global_step
         if step == self.warm_up:
             self._start = now

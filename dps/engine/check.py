@@ -1,5 +1,6 @@
 """What a user can get wrong in a study's configuration, found before anything is loaded."""
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from dps.errors import is_int, is_number, require
 HARMLESS_SPARSITY = 0.99  # no model is so small that this leaves nothing, so it need not be built to be counted
 PRECISIONS = "32-true", "64-true", "bf16-mixed"
 POSITIVE = "a positive integer"
+TARGETS = ("data", "model", "optimizer", "lr_schedule", "pruning", "callbacks", "bookkeeping")
 # Keys that only dps hands over, by the option that sets what they would set behind the record's back.
 ELSEWHERE = {
     "data.batch_size": "batch_size",
@@ -28,6 +30,8 @@ def check(cfg: DictConfig) -> None:
     """Raise a ValueError that names the option, its value and what would be right."""
     _check_missing(cfg)
     _check_one_key_each(cfg)
+    for group in TARGETS:
+        _check_arguments(cfg.get(group), f"{group}.")
     require(is_int(cfg.batch_size) and cfg.batch_size > 0, "batch_size", cfg.batch_size, POSITIVE)
     most = cfg.data.get("train_examples")
     fits = most is None or cfg.batch_size <= most
@@ -61,6 +65,24 @@ def _check_one_key_each(cfg: DictConfig) -> None:
         if name not in OF_THE_TRAINER:
             right = ", ".join(OF_THE_TRAINER[1:])
             raise ValueError(f"trainer.{name} is not an option, for it would change what is trained: {right} are")
+
+
+def _check_arguments(node: Any, path: str = "") -> None:
+    """Nothing is given to a target that it does not take; one that takes anything is left to say so itself."""
+    from hydra.utils import get_object
+
+    for name in map(str, node if isinstance(node, DictConfig) else ()):
+        if not OmegaConf.is_missing(node, name):
+            _check_arguments(node[name], f"{path}{name}.")
+    if not isinstance(node, DictConfig) or "_target_" not in node or path == "trainer.":
+        return
+    takes = inspect.signature(get_object(node["_target_"])).parameters.values()
+    if any(one.kind == one.VAR_KEYWORD for one in takes):
+        return
+    right = [one.name for one in takes]
+    for name in map(str, node):
+        if not name.startswith("_") and name not in right:
+            raise ValueError(f"{path}{name} is not an option: {node['_target_']} takes {', '.join(right) or 'none'}")
 
 
 def _check_something_left(cfg: DictConfig) -> None:

@@ -46,11 +46,10 @@ def fit_here(study: Study) -> pl.Trainer:
     trainer = _trainer(study)
     trials = study.missing() if saved is None else study.trials
     task = StudyTask(study, trials, partial(_shape, study, len(trials)))
-    data = instantiate(study.cfg.data, batch_size=study.cfg.batch_size, seed=study.cfg.seed_data)
     if trainer.is_global_zero:
         environment.note(study.folder, environment.environment(trainer.strategy.root_device, str(trainer.precision)))
     with tracking.closing(trainer.loggers):
-        trainer.fit(task, datamodule=data, ckpt_path=saved, weights_only=True)
+        trainer.fit(task, datamodule=study.data(), ckpt_path=saved, weights_only=True)
         best = records.best(records.read(study.folder))
         for logger in trainer.loggers:
             logger.log_metrics({"steps_to_result": float("nan") if best is None else int(best["steps_to_result"])})

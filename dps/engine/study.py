@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -14,6 +14,11 @@ from dps.engine import check
 from dps.errors import is_int, require
 from dps.protocol.metaparameters import Metaparameter, declared
 from dps.storage import records
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from dps.data import StudyData
 
 Trial = Mapping[str, Any]
 
@@ -58,6 +63,20 @@ class Study:
         consecutive = numbers == list(range(numbers[0], numbers[-1] + 1))
         digest = hashlib.sha256(repr(numbers).encode()).hexdigest()[:16]
         return self.folder / f"trials={f'{numbers[0]}-{numbers[-1]}' if consecutive else digest}.ckpt"
+
+    def model(self) -> nn.Module:
+        """One trial's model, made anew."""
+        from hydra.utils import instantiate
+
+        model: nn.Module = instantiate(self.cfg.model)
+        return model
+
+    def data(self) -> StudyData:
+        """Its data, not read yet."""
+        from hydra.utils import instantiate
+
+        data: StudyData = instantiate(self.cfg.data, batch_size=self.cfg.batch_size, seed=self.cfg.seed_data)
+        return data
 
     def missing(self) -> list[Trial]:
         """Those of its trials that are not recorded yet; ValueError where one is, with other metaparameters."""

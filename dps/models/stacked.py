@@ -3,11 +3,13 @@
 Shapes: S models in a stack, B batch, C classes. Weights are dictionaries by parameter name of stacks (S, ...).
 """
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dps.models.initialise import built
 from dps.models.layers import Conv2d, Linear
@@ -36,11 +38,13 @@ class StackedModel:
         convolutions = [layer for layer in self.module.modules() if isinstance(layer, Conv2d)]
         for layer in convolutions:
             layer.products = products
-        self.module.to("meta")
-        self.runs_by_itself = self._is_made_of_stacked_layers() and self._gives_what_each_gives(images[:2])
+        pairs = zip(self.names, self.initial(0), self.initial(1), strict=True)
+        two = {name: torch.stack([one, other]).to(images) for name, one, other in pairs}
+        self.runs_by_itself = self._is_made_of_stacked_layers() and self._gives_what_each_gives(two, images[:2])
         if not self.runs_by_itself:
             for layer in convolutions:
                 layer.memory_format = torch.preserve_format  # channels-last is not to be had under vmap
+            self._try_vmap(two, images[:2])
 
     def initial(self, seed: int) -> list[Tensor]:
         """The initial weights of a trial, in the order of `names`, in float32 on the CPU."""
@@ -51,11 +55,28 @@ class StackedModel:
         logits: Tensor = self._own(weights, images) if self.runs_by_itself else self._vmapped(weights, images)
         return logits
 
+    def bound(self, weights: Sequence[nn.Parameter]) -> Callable[[Tensor], Tensor]:
+        """`logits` of these weights (S, ...), in the order of `names`, as a function of the images alone.
+
+        A network that runs by itself gets them as its own parameters, so that no call has to put them in their places.
+        """
+        if not self.runs_by_itself:
+            by_name: Weights = dict(zip(self.names, weights, strict=True))
+            return lambda images: self._vmapped(by_name, images)
+        network = copy.deepcopy(self.module)
+        stacked = dict(zip(network.parameters(), weights, strict=True))
+        places = list(network.named_parameters(remove_duplicate=False))
+        for name, values in [(name, stacked[one]) for name, one in places] + list(self._buffers.items()):
+            owner, _, own = name.rpartition(".")
+            setattr(network.get_submodule(owner), own, values)
+        return network
+
     def logits_one_each(self, weights: Weights, images: Tensor) -> Tensor:
         """(B, C) logits of B models with weights (B, ...), each on an image of its own (B, ...)."""
         if self.runs_by_itself:
             return self._own(weights, images.flatten(0, 1)[None])[:, 0]
-        logits: Tensor = vmap(lambda own, image: self._own(own, image[None])[0])(weights, images)
+        with sdpa_kernel(SDPBackend.MATH):
+            logits: Tensor = vmap(lambda own, image: self._own(own, image[None])[0])(weights, images)
         return logits
 
     def _own(self, weights: Weights, images: Tensor) -> Tensor:
@@ -64,7 +85,8 @@ class StackedModel:
         return logits
 
     def _vmapped(self, weights: Weights, images: Tensor) -> Tensor:
-        logits: Tensor = vmap(self._own, in_dims=(0, None))(weights, images)
+        with sdpa_kernel(SDPBackend.MATH):  # of the ways to attend, that which vmap knows
+            logits: Tensor = vmap(self._own, in_dims=(0, None))(weights, images)
         return logits
 
     def _is_made_of_stacked_layers(self) -> bool:
@@ -72,12 +94,27 @@ class StackedModel:
         return all(isinstance(part, Conv2d | Linear) for part in owners)
 
     @torch.no_grad()
-    def _gives_what_each_gives(self, images: Tensor) -> bool:
-        pairs = zip(self.names, self.initial(0), self.initial(1), strict=True)
-        weights = {name: torch.stack([one, other]).to(images) for name, one, other in pairs}
-        each = torch.stack([self._own({name: w[i] for name, w in weights.items()}, images) for i in range(2)])
+    def _gives_what_each_gives(self, two: Weights, images: Tensor) -> bool:
+        each = torch.stack([self._own({name: w[i] for name, w in two.items()}, images) for i in range(2)])
         try:
-            together = self._own(weights, images)
+            together = self._own(two, images)
         except (RuntimeError, IndexError, ValueError):  # shapes that hold for one model and not for several
             return False
         return together.shape == each.shape and torch.allclose(together, each, rtol=1e-3, atol=1e-4)
+
+    @torch.no_grad()
+    def _try_vmap(self, two: Weights, images: Tensor) -> None:
+        before = {name: buffer.clone() for name, buffer in self._buffers.items()}
+        try:
+            self._vmapped(two, images)
+        except RuntimeError as error:
+            what = "draws at random in its forward pass" if "randomness" in str(error) else str(error).splitlines()[0]
+            raise ValueError(
+                f"model: {type(self.module).__name__} cannot be run in a stack of trials: {what}"
+            ) from error
+        for name, buffer in self._buffers.items():
+            if not torch.equal(buffer, before[name]):
+                raise ValueError(
+                    f"model: {type(self.module).__name__} changes its buffer {name} in its forward pass, which all "
+                    "trials of a stack share: build the model without it"
+                )

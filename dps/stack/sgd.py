@@ -17,8 +17,8 @@ class SGD(torch.optim.Optimizer):
     """SGD, Momentum and Nesterov (reference equations below), with one parameter group for each slice of the stack.
 
     Momentum: v <- m v + g, w <- w - lr v.  Nesterov: v <- m v + g, w <- w - lr (g + m v).  Without momentum: w <- w -
-    lr g. `lr`, `momentum` and what `lr_schedule` binds hold one value for each of the R rows of the stack, in the order
-    of its slices; a row that holds no trial has the idle values of its metaparameters, and stays where it is.
+    lr g. `lr`, `momentum` and the lists that `lr_schedule` binds hold one value for each of the R rows of the stack, in
+    the order of its slices; a row that holds no trial has the idle values of its metaparameters, and stays where it is.
     """
 
     def __init__(
@@ -29,11 +29,14 @@ class SGD(torch.optim.Optimizer):
         nesterov: bool = False,
         lr_schedule: Callable[..., Any] = constant,
     ):
-        schedule = lr_schedule if isinstance(lr_schedule, partial) else partial(lr_schedule)
-        self.schedule: Callable[..., float | Tensor] = schedule.func
-        self.schedule_names = tuple(schedule.keywords)
+        bound = lr_schedule.keywords if isinstance(lr_schedule, partial) else {}
+        per_row = {name: values for name, values in bound.items() if isinstance(values, Sequence)}
+        function = lr_schedule.func if isinstance(lr_schedule, partial) else lr_schedule
+        options = {name: value for name, value in bound.items() if name not in per_row}
+        self.schedule: Callable[..., float | Tensor] = partial(function, **options)
+        self.schedule_names = tuple(per_row)
         self.nesterov = nesterov
-        metaparameters = {"lr": lr, **schedule.keywords} | ({"momentum": momentum} if momentum is not None else {})
+        metaparameters = {"lr": lr, **per_row} | ({"momentum": momentum} if momentum is not None else {})
         self.names = tuple(metaparameters)
         groups, first = [], 0
         for weights in slices:

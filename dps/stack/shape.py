@@ -89,7 +89,7 @@ def _a_pass(build: Callable[[], nn.Module], images: Tensor, shape: SliceShape) -
 
     def once() -> float:
         start = time.perf_counter()
-        stack.backward(batch, labels, Tensor.backward)
+        stack.backward(batch, labels)
         optimizer.step()
         optimizer.zero_grad()
         if images.is_cuda:

@@ -7,7 +7,7 @@ and whatever its neighbours do.
 Shapes: S trials in a slice, R rows in all slices (R >= the number of trials), B batch, N examples, C classes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -45,6 +45,7 @@ class Stack(nn.Module):
         self._slices = nn.ModuleList(
             Slice([model.initial(seed) for seed in share], trials_per_slice, dtype) for share in shares
         )
+        self._networks: list[Callable[[Tensor], Tensor]] = []  # of the slices, made when they are where they will run
         self.rows: list[int | None] = [*seeds, *[None] * (len(shares) * trials_per_slice - len(seeds))]
 
     @property
@@ -88,26 +89,39 @@ class Stack(nn.Module):
         """(S, B, C) logits of S models with weights (S, ...) on the same images."""
         return self.model.logits(dict(zip(self.model.names, weights, strict=True)), images)
 
-    def backward(self, images: Tensor, labels: Tensor, backward: Callable[[Tensor], None]) -> Tensor:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Stack":
+        self._networks = []  # the weights that they hold are about to be replaced
+        return super()._apply(fn, recurse)
+
+    def backward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Add every trial's gradient of its mean loss over the batch to the weights' .grad; returns that loss (R,)."""
-        losses = []
-        for part in self.slices:
-            losses.append(self._backward_slice(part, images, labels, backward))
+        losses, slices = [], self.slices
+        if not self._networks:
+            self._networks = [self.model.bound(list(part.weights)) for part in slices]
+        for part, network in zip(slices, self._networks, strict=False):
+            losses.append(self._backward_slice(part, network, images, labels))
             part.mask_gradients()
-        return torch.cat(losses)
+        return torch.cat(losses) if len(losses) > 1 else losses[0]
 
     def _backward_slice(
-        self, part: Slice, images: Tensor, labels: Tensor, backward: Callable[[Tensor], None]
+        self, part: Slice, network: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor
     ) -> Tensor:
-        passes = zip(images.split(self.examples_per_pass), labels.split(self.examples_per_pass), strict=True)
-        total = torch.zeros((), device=images.device)
-        for some_images, some_labels in passes:
-            logits = self._logits(tuple(part.weights), some_images)
-            losses = mean_losses(logits, some_labels) * (len(some_labels) / len(labels))
-            part.finite &= losses.isfinite() & logits.isfinite().all(2).all(1)
-            backward(losses.sum())
-            total = total + losses.detach()
+        total = None
+        for some_images, some_labels in self._passes(images, labels):
+            logits = network(some_images)
+            losses = mean_losses(logits, some_labels)
+            if len(some_labels) < len(labels):
+                losses = losses * (len(some_labels) / len(labels))
+            part.finite &= losses.isfinite() & logits.isfinite().flatten(1).all(1)
+            losses.sum().backward()
+            total = losses.detach() if total is None else total + losses.detach()
+        assert total is not None
         return total
+
+    def _passes(self, images: Tensor, labels: Tensor) -> Iterable[tuple[Tensor, Tensor]]:
+        if len(labels) <= self.examples_per_pass:
+            return [(images, labels)]
+        return zip(images.split(self.examples_per_pass), labels.split(self.examples_per_pass), strict=True)
 
     @torch.no_grad()
     def mistakes(self, rows: Sequence[int], images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

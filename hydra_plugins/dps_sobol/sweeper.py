@@ -103,6 +103,7 @@ class SobolSweeper(Sweeper):
 
 def report(returns: Sequence[JobReturn]) -> None:
     """Prints the table of the studies' folders; raises RuntimeError that names every study that failed."""
+    from dps.errors import one_line
     from dps.report.terminal import show
 
     folders = [_folder(job) for job in returns]
@@ -113,7 +114,7 @@ def report(returns: Sequence[JobReturn]) -> None:
         if job.status != JobStatus.COMPLETED:
             failures.setdefault(folder, job._return_value)
     if failures:
-        lines = "; ".join(f"{os.path.relpath(folder)}: {_first_line(error)}" for folder, error in failures.items())
+        lines = "; ".join(f"{os.path.relpath(folder)}: {one_line(error)}" for folder, error in failures.items())
         summary = f"{len(failures)} of {len(studies)} studies failed: {lines}"
         raise RuntimeError(summary) from next(iter(failures.values()))
 
@@ -122,6 +123,3 @@ def _folder(job: JobReturn) -> Path:
     assert job.hydra_cfg is not None
     return Path(job.hydra_cfg.hydra.runtime.output_dir)
 
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0] or type(error).__name__

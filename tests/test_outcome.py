@@ -1,0 +1,44 @@
+import itertools
+
+import pytest
+
+from dps.protocol.outcome import STATUSES, Seconds, endings
+
+
+def by_hand(finite: bool, reached: bool, others: bool, first: bool, race: bool, spent: bool) -> str | None:
+    """The protocol in words, for one trial; `first` says whether another trial of the stack completes at this step."""
+    if not finite:
+        return "infeasible"
+    if reached:
+        return "complete"
+    if race and (others or first):
+        return "censored"
+    return "incomplete" if spent else None
+
+
+@pytest.mark.parametrize(("others", "race", "spent"), list(itertools.product([False, True], repeat=3)))
+def test_every_case_of_the_protocol(others: bool, race: bool, spent: bool) -> None:
+    kinds = list(itertools.product([False, True], repeat=2))  # finite, reached
+    for one, other in itertools.product(kinds, repeat=2):
+        trials = {3: one, 8: other}
+        finite = {trial: is_finite for trial, (is_finite, _) in trials.items()}
+        reached = [trial for trial, (_, is_reached) in trials.items() if is_reached]
+        found = endings(finite, reached, others, race, spent)
+        first = (True, True) in trials.values()
+        expected = {trial: by_hand(*kind, others, first, race, spent) for trial, kind in trials.items()}
+        assert found == {trial: status for trial, status in expected.items() if status is not None}
+        assert set(found.values()) <= set(STATUSES)
+
+
+def test_nothing_runs_and_nothing_ends() -> None:
+    assert endings({}, [], others_have_reached=True, race=True, budget_spent=True) == {}
+
+
+def test_seconds_are_shared_equally_by_the_trials_that_run() -> None:
+    seconds = Seconds(100.0)
+    seconds.train([1, 2, 3, 4], 108.0)
+    seconds.evaluate([1, 2, 3, 4], 109.0)
+    seconds.train([2, 4], 119.0)
+    seconds.evaluate([], 120.0)
+    seconds.evaluate([4], 121.5)
+    assert seconds.spent == {1: [2.0, 0.25], 2: [7.0, 0.25], 3: [2.0, 0.25], 4: [7.0, 1.75]}
