@@ -13,13 +13,14 @@ demo: .venv.ready  ## a sweep of the bundled digits: 3 batch sizes x 2 sparsitie
 test: .venv.ready  ## the tests, but those marked slow or gpu
 	$(BIN)/pytest
 
-check: .venv.ready  ## ruff and mypy
+check: .venv.ready  ## ruff, mypy, and imports that run downwards
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 clean:  ## remove the virtual environment and caches; outputs/ stays
-	rm -rf .venv .venv.ready .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf .venv .venv.ready .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv.ready: pyproject.toml

@@ -10,7 +10,7 @@ import pandas as pd
 import pytorch_lightning as pl
 from omegaconf import DictConfig
 
-from dps.bench import measure, study
+from dps.bench import study, timing
 from dps.bench.report import Case
 from dps.data import StudyData
 from dps.engine.study import Study
@@ -22,7 +22,7 @@ Rates = dict[str, float]
 def data_for(cfg: DictConfig) -> StudyData:
     """The data of a resolved configuration, on the device and in the precision of its trainer."""
     data = Study.parse(cfg).data()
-    data.trainer = pl.Trainer(**measure.trainer_options(cfg))
+    data.trainer = pl.Trainer(**timing.trainer_options(cfg))
     data.prepare_data()
     data.setup("fit")
     return data
@@ -32,9 +32,9 @@ def plain_steps(cfg: DictConfig, data: StudyData) -> dict[int, tuple[float, floa
     """By batch size, the seconds of a step of one trial alone: in bare PyTorch, and the plain way."""
     found = {}
     for batch_size in cfg.bench.batch_sizes:
-        sized = measure.with_values(cfg, {"batch_size": batch_size})
-        raw = measure.raw_step_seconds(sized, data, batch_size, cfg.bench.seconds)
-        found[batch_size] = raw, measure.plain_step_seconds(sized, data, cfg.bench.seconds)
+        sized = timing.with_values(cfg, {"batch_size": batch_size})
+        raw = timing.raw_step_seconds(sized, data, batch_size, cfg.bench.seconds)
+        found[batch_size] = raw, timing.plain_step_seconds(sized, data, cfg.bench.seconds)
     return found
 
 
@@ -44,11 +44,11 @@ def step_cases(
     """A step of one trial: alone, as `plain_steps` has it, and as its share of a step of several."""
     seconds = cfg.bench.seconds
     for batch_size, (raw, plain) in alone.items():
-        sized = measure.with_values(cfg, {"batch_size": batch_size})
+        sized = timing.with_values(cfg, {"batch_size": batch_size})
         least = batch_size / rates["train"]
         yield Case(f"step, B={batch_size}, alone in bare PyTorch", plain, raw, least)
         for trials in cfg.bench.stacks:
-            ours = measure.stack_step_seconds(sized, data, trials, seconds)
+            ours = timing.stack_step_seconds(sized, data, trials, seconds)
             note = f"one trial's share, {raw / ours:.1f} times cheaper than in bare PyTorch"
             yield Case(f"step, B={batch_size}, {trials} in the stack", plain, ours, least, note=note)
 
@@ -59,7 +59,7 @@ def small_study_case(cfg: DictConfig, folder: Path) -> Case:
     values = {"batch_size": small.batch_size, "max_steps": small.max_steps, "goal.error": small.goal_error}
     values |= {"race": False, "trainer.precision": "64-true"}
     run = study.run_study(cfg, folder / "small", small.trials, values)
-    sized = measure.with_values(cfg, values)
+    sized = timing.with_values(cfg, values)
     data = data_for(sized)
     plain, seconds = study.plain_steps_to_result(sized, data, small.trials)
     ours = [None if value is pd.NA else int(value) for value in run.frame["steps_to_result"]]
@@ -79,11 +79,11 @@ class Costs:
 
 def plain_costs(cfg: DictConfig, data: StudyData) -> Costs:
     """Measure a step, a full check and the pruning scores of one trial the plain way, at the study's own batch size."""
-    sized = measure.with_values(cfg, {})
-    step = measure.plain_step_seconds(sized, data, cfg.bench.seconds)
-    check = measure.plain_check_seconds(sized, data)
+    sized = timing.with_values(cfg, {})
+    step = timing.plain_step_seconds(sized, data, cfg.bench.seconds)
+    check = timing.plain_check_seconds(sized, data)
     start = time.perf_counter()
-    study.plain_masks(measure.with_values(cfg, {"sparsity": 0.9}), data, 0)
+    study.plain_masks(timing.with_values(cfg, {"sparsity": 0.9}), data, 0)
     return Costs(step, check, time.perf_counter() - start)
 
 
@@ -130,10 +130,10 @@ def _whole_study(cfg: DictConfig, run: study.Run, allowed: int, plain: Costs, ra
 def _ideas(cfg: DictConfig, data: StudyData, run: study.Run, plain: Costs) -> Iterator[Case]:
     """The study's time with one idea off: ours, and what the run's own counts say that it would add."""
     trials, frame = cfg.bench.trials, run.frame
-    sized, steps = measure.with_values(cfg, {}), int(frame["steps_run"].sum())
-    alone = measure.stack_step_seconds(sized, data, 1, cfg.bench.seconds)
+    sized, steps = timing.with_values(cfg, {}), int(frame["steps_run"].sum())
+    alone = timing.stack_step_seconds(sized, data, 1, cfg.bench.seconds)
     ours = float(frame["train_seconds"].sum()) / steps
-    full_check = measure.full_check_seconds(sized, data, cfg.goal.examples_per_block)
+    full_check = timing.full_check_seconds(sized, data, cfg.goal.examples_per_block)
     failed_check = statistics.mean(check.seconds / check.trials for check in run.checks)
     left = int((frame["steps_run"].max() - frame["steps_run"]).sum())
     unrun = trials * cfg.max_steps - steps
@@ -143,7 +143,7 @@ def _ideas(cfg: DictConfig, data: StudyData, run: study.Run, plain: Costs) -> It
         "early reject": sum(check.failed for check in run.checks) * (full_check - failed_check),
         "kept scores": trials * plain.scores if cfg.sparsity else 0.0,
         "leaving the stack": left * ours,
-        "data on the device": steps / trials * (measure.loader_seconds(data) - measure.gather_seconds(data)),
+        "data on the device": steps / trials * (timing.loader_seconds(data) - timing.gather_seconds(data)),
     }
     for idea, seconds in added.items():
         yield Case(f"whole study without: {idea}", run.seconds + max(0.0, seconds), run.seconds, assembled=True)

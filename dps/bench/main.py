@@ -32,18 +32,18 @@ def _bench(cfg: DictConfig) -> None:
 def _measure(cfg: DictConfig) -> None:
     from rich.console import Console
 
-    from dps.bench import cases, measure, report
+    from dps.bench import cases, report, timing
     from dps.engine.fit import quieten_lightning
     from dps.engine.memory import keep_freed_memory
 
     quieten_lightning()
     found, console = [], Console(width=None if sys.stdout.isatty() else 120)
-    data = cases.data_for(measure.with_values(cfg, {}))
+    data = cases.data_for(timing.with_values(cfg, {}))
     with console.status("measuring the machine") as status, tempfile.TemporaryDirectory() as folder:
         alone, plain = cases.plain_steps(cfg, data), cases.plain_costs(cfg, data)
         keep_freed_memory()  # only now: the plain way was timed with memory as PyTorch leaves it
-        rates = measure.throughput(measure.with_values(cfg, {}), data, cfg.bench.seconds)
-        rates["matrix_product_flops"] = measure.matrix_product_flops(data.train_images.device, cfg.bench.seconds)
+        rates = timing.throughput(timing.with_values(cfg, {}), data, cfg.bench.seconds)
+        rates["matrix_product_flops"] = timing.matrix_product_flops(data.train_images.device, cfg.bench.seconds)
         steps = cases.step_cases(cfg, data, rates, alone)
         studies = cases.study_cases(cfg, data, rates, plain, Path(folder))
         for case in chain(steps, studies, [cases.small_study_case(cfg, Path(folder))]):

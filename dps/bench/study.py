@@ -12,8 +12,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
 
-from dps.bench.measure import trainer_options, with_values
 from dps.bench.plain import fit_plain
+from dps.bench.timing import trainer_options, with_values
 from dps.data import StudyData
 from dps.engine import fit
 from dps.engine.module import Check, StudyTask

@@ -17,14 +17,18 @@ IGNORED = (
     *("goal.early_reject", "goal.examples_per_block"),
     *("data.root", "data.download", "data.load", "data.train_examples"),
 )
-COMPARED = ("trainer.precision",)
+COMPARED = ("trainer.precision", "callbacks.goal")  # the other callbacks measure, and this one decides
 # What records of before version 0.2 call otherwise, and the second keys that they hold for one value.
 FORMER_TARGETS = {
     "dps.optim.SGD": "dps.stack.sgd.SGD",
     "dps.optim.constant": "dps.stack.schedules.constant",
     "dps.optim.linear": "dps.stack.schedules.linear",
 }
-FORMER_KEYS = ("data.batch_size", "data.seed", "pruning.sparsity", "pruning.criterion.sparsity")
+FORMER_KEYS = (
+    *("data.batch_size", "data.seed", "pruning.sparsity", "pruning.criterion.sparsity"),
+    *("callbacks.goal.error", "callbacks.goal.interval_steps", "callbacks.goal.race", "callbacks.goal.folder"),
+    *("callbacks.goal.early_reject", "callbacks.goal.examples_per_block"),
+)
 SWEEP = Path(".hydra", "sweep.yaml")
 REMEDY = "restore the file, or remove the folder to run its study again"
 
@@ -108,9 +112,13 @@ def _flat(node: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 
 
 def _matters(key: str) -> bool:
-    if key in COMPARED:
+    if _is_in(key, COMPARED):
         return True
-    return key.rpartition(".")[2] != "_partial_" and not any(f"{key}.".startswith(f"{name}.") for name in IGNORED)
+    return key.rpartition(".")[2] != "_partial_" and not _is_in(key, IGNORED)
+
+
+def _is_in(key: str, groups: Sequence[str]) -> bool:
+    return any(f"{key}.".startswith(f"{group}.") for group in groups)
 
 
 def _shown(flat: Mapping[str, Any], key: str) -> str:

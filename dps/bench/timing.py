@@ -1,6 +1,5 @@
 """The measurements of the bench: seconds of single steps and passes, and the rates of the machine."""
 
-import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
@@ -13,6 +12,7 @@ import torch.nn.functional as F
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from torch import nn
+from torch.utils.benchmark import Measurement, Timer
 
 from dps.bench.plain import StopAfter, fit_plain, plain_loader
 from dps.data import StudyData
@@ -22,23 +22,15 @@ from dps.models import initialise
 from dps.stack.shape import slice_shape
 
 
-def repeated_seconds(work: Callable[[], Any], seconds: float) -> list[float]:
-    """The seconds of each of as many repetitions as `seconds` allow, after one that is not counted."""
-    synchronize = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
-    work()
-    found: list[float] = []
-    while sum(found) < seconds:
-        synchronize()
-        start = time.perf_counter()
-        work()
-        synchronize()
-        found.append(time.perf_counter() - start)
-    return found
+def timed(work: Callable[[], Any], seconds: float) -> Measurement:
+    """As many repetitions as `seconds` allow, after a warm-up, on the threads of this process."""
+    timer = Timer("work()", globals={"work": work}, num_threads=torch.get_num_threads())
+    return timer.blocked_autorange(min_run_time=seconds)
 
 
 def best_seconds(work: Callable[[], Any], seconds: float) -> float:
     """The fastest repetition: what the machine can do."""
-    return min(repeated_seconds(work, seconds))
+    return min(timed(work, seconds).times)
 
 
 def matrix_product_flops(device: torch.device, seconds: float, size: int = 2048) -> float:
@@ -77,7 +69,7 @@ def raw_step_seconds(cfg: DictConfig, data: StudyData, batch_size: int, seconds:
         F.cross_entropy(model(images), labels).backward()
         optimizer.step()
 
-    return statistics.mean(repeated_seconds(step, seconds))
+    return float(timed(step, seconds).mean)
 
 
 def plain_step_seconds(cfg: DictConfig, data: StudyData, seconds: float) -> float:
