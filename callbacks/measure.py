@@ -6,9 +6,9 @@ from functools import partial
 import pytorch_lightning as pl
 
 from dps.engine.module import StudyTask
-from dps.errors import is_int, require
 from dps.models import Weights
 from dps.models.passes import Progress
+from dps.protocol.values import is_int, require
 from dps.storage import measurements
 from dps.storage.measurements import Table
 

@@ -1,11 +1,10 @@
-"""What is said when something is wrong: one sentence that names the option, its value and what would be right."""
+"""What the command line says when something is wrong: one sentence."""
 
-import math
 import os
 import re
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from hydra.errors import InstantiationException, MissingConfigException, OverrideParseException
 
@@ -44,24 +43,3 @@ def one_line(error: BaseException) -> str:
         where = f"{os.path.abspath(error.filename)} cannot be written ({error.strerror})"
         return f"{where}: name another folder with hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER in a sweep"
     return text or type(error).__name__
-
-
-def require(holds: bool, option: str, value: Any, wanted: str) -> None:
-    """ValueError that says what the option must be, unless the condition holds."""
-    if not holds:
-        raise ValueError(f"{option}={shown(value)} must be {wanted}")
-
-
-def shown(value: Any) -> str:
-    """A value as it is typed on the command line."""
-    return "null" if value is None else str(value)
-
-
-def is_int(value: Any) -> bool:
-    """Whether the value is an integer; true and false are none."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def is_number(value: Any) -> bool:
-    """Whether the value is a finite number; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

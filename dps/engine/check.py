@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from dps.errors import is_int, is_number, require
+from dps.protocol.values import is_int, is_number, require
 
 HARMLESS_SPARSITY = 0.99  # no model is so small that this leaves nothing, so it need not be built to be counted
 PRECISIONS = "32-true", "64-true", "bf16-mixed"

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from dps.engine import check
-from dps.errors import is_int, require
 from dps.protocol.metaparameters import Metaparameter, declared
+from dps.protocol.values import is_int, require
 from dps.storage import records
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from dps.errors import is_int, is_number, require
+from dps.protocol.values import is_int, is_number, require
 
 TYPES: dict[str, type[float]] = {"float": float, "int": int}
 SCALES = ("linear", "log", "one_minus_log")

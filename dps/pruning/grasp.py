@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from dps.errors import require
 from dps.models import Weights
 from dps.models.loss import mean_losses
 from dps.models.passes import passes
+from dps.protocol.values import require
 from dps.pruning.unpruned import Unpruned
 
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from dps.errors import require
 from dps.models import Weights
+from dps.protocol.values import require
 from dps.pruning.masks import masks
 from dps.pruning.unpruned import Unpruned
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dps.errors import shown
 from dps.protocol import metaparameters
 from dps.protocol.metaparameters import Metaparameter
 from dps.protocol.outcome import STATUSES as STATUSES
+from dps.protocol.values import shown
 from dps.storage.files import check_header, damaged, lock, read_csv, write_csv
 
 if TYPE_CHECKING:

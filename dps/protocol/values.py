@@ -1,0 +1,25 @@
+"""Values as a user gives them: what they are, and one wording for what is wrong with one."""
+
+import math
+from typing import Any
+
+
+def require(holds: bool, option: str, value: Any, wanted: str) -> None:
+    """ValueError that says what the option must be, unless the condition holds."""
+    if not holds:
+        raise ValueError(f"{option}={shown(value)} must be {wanted}")
+
+
+def shown(value: Any) -> str:
+    """A value as it is typed on the command line."""
+    return "null" if value is None else str(value)
+
+
+def is_int(value: Any) -> bool:
+    """Whether the value is an integer; true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Whether the value is a finite number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
