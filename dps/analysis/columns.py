@@ -1,0 +1,26 @@
+"""The sets of columns that frames of trials, studies and measurements are grouped, joined and compared by.
+
+A workload, run until it is down to a goal error, is a grid. Each of its networks is one curve of K* in it, and each
+batch size on that curve one study.
+"""
+
+from collections.abc import Iterable
+
+PARTS = ("dataset", "model", "optimizer", "lr_schedule")
+WORKLOAD = ("workload", *PARTS)
+NETWORK = ("pruning", "sparsity")
+GRID = ("workload", "goal_error")
+CURVE = (*GRID, *NETWORK)
+STUDY = (*CURVE, "batch_size")
+ACROSS_NETWORKS = (*GRID, "batch_size")  # the same in studies that differ in their network alone
+CELL = ("batch_size", "sparsity")  # of a grid, under one pruning criterion
+CHECKS = ("interval_steps", "max_steps")
+PROTOCOL = (*WORKLOAD, "pruning", "goal_error", *CHECKS)  # the same in studies of one table or one figure
+MEASURED_CURVE = (*WORKLOAD, *NETWORK)  # a measurement knows no goal
+MEASURED = (*WORKLOAD, "pruning", *CELL)
+
+
+def metaparameters(trials: Iterable[str]) -> list[str]:
+    """Those of the columns of a frame of trials that are metaparameters: what stands between seed and goal_error."""
+    names = list(trials)
+    return names[names.index("seed") + 1 : names.index("goal_error")]
