@@ -12,7 +12,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from dps.analysis import theory
-from dps.analysis.studies import Results, gather
+from dps.analysis.results import Results, gather
 from dps.storage import measurements, records
 
 SPACE = {
@@ -279,7 +279,7 @@ def test_measured_constants_give_the_predicted_ratio(sweep: Path, tmp_path: Path
     assert sparse["c1_ratio_predicted_all_weights"] == pytest.approx(1.5**5)
     assert len(found.studies) == 8 and len(found.trials) == 32
     assert list(found.smoothness.columns[-5:]) == ["sparsity", "trial", "step", "smoothness", "smoothness_all_weights"]
-    assert len(found.smoothness) == 12 and len(found.curves) == 18
+    assert len(found.smoothness) == 12 and len(found.losses) == 18
 
 
 def test_only_the_steps_that_both_networks_have_count_in_the_ratio(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from dps.analysis.claims.judge import Claim, judge
-from dps.analysis.studies import Results
+from dps.analysis.results import Results
 
 B = tuple(2**n for n in range(1, 15))
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "not enough data"
@@ -90,7 +90,7 @@ def claim(number: int, **frames: pd.DataFrame) -> Claim:
         "theory": theory(),
         "budgets": pd.DataFrame(),
         "noise": pd.DataFrame(),
-        "curves": pd.DataFrame(),
+        "losses": pd.DataFrame(),
         **frames,
     }
     found = judge(Results(**given, missing=[]))

@@ -11,7 +11,7 @@ from report_results import claims, results, study, theory
 from dps.analysis.claims.judge import Claim
 from dps.analysis.coverage import grids
 from dps.report.page import page
-from dps.report.tables import interval, shown
+from dps.report.wording import interval, shown
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -11,10 +11,12 @@ from typing import Any
 import pandas as pd
 
 from dps.analysis.claims.judge import Claim
-from dps.analysis.coverage import Grid, Network, grids
-from dps.analysis.studies import Results
-from dps.report.tables import ENDS, filled, shown, table
-from dps.storage.records import OPTIONS
+from dps.analysis.coverage import Grid, grids
+from dps.analysis.networks import Network
+from dps.analysis.results import Results
+from dps.protocol.metaparameters import TABLE
+from dps.report.tables import ENDS, filled, table
+from dps.report.wording import shown
 
 GENERATOR = '<meta name="generator" content="dps-report">'
 VERDICTS = {"holds": ("yes", "✓"), "does not hold": ("no", "✗"), "not enough data": ("open", "?")}
@@ -138,7 +140,7 @@ def _width(image: bytes) -> str:
 
 
 def _studies(studies: pd.DataFrame) -> str:
-    first = ["workload", "batch_size", "sparsity", "steps_to_result", *OPTIONS, "boundary"]
+    first = ["workload", "batch_size", "sparsity", "steps_to_result", *(one.name for one in TABLE), "boundary"]
     columns = [*first, *(name for name in studies.columns if name not in first)]
     return _table(studies, columns, f"{len(studies)} studies. A header sorts.")
 

@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-NOTHING = "-"
+from dps.report.wording import interval, is_empty, shown
+
 # Columns that hold the ends of another column's interval.
 ENDS = {
     "steps_to_result": ("steps_low", "steps_high"),
@@ -33,28 +34,7 @@ def table(frame: pd.DataFrame, caption: str, columns: Sequence[str]) -> str:
 
 def filled(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     """Those of the columns that hold a value in any row."""
-    return [name for name in columns if not all(_is_empty(value) for value in frame[name])]
-
-
-def shown(name: str, value: Any) -> str:
-    """A value of the column as people write it: three significant digits, four for a momentum, integers whole."""
-    if _is_empty(value):
-        return NOTHING
-    if not isinstance(value, float):
-        return str(value)
-    text = f"{value:.4g}" if name == "momentum" else f"{value:.3g}"
-    return f"{value:.0f}" if "e+" in text and abs(value) < 1e7 else text
-
-
-def interval(name: str, low: Any, high: Any) -> str:
-    """The interval in words, an unknown end left open; nothing where both are unknown."""
-    if _is_empty(low) and _is_empty(high):
-        return ""
-    if _is_empty(high):
-        return f"at least {shown(name, low)}"
-    if _is_empty(low):
-        return f"at most {shown(name, high)}"
-    return f"{shown(name, low)} to {shown(name, high)}"
+    return [name for name in columns if not all(is_empty(value) for value in frame[name])]
 
 
 def _head(name: str, numeric: bool) -> str:
@@ -69,8 +49,4 @@ def _cell(name: str, row: dict[Any, Any], numeric: bool) -> str:
     if name in ENDS and (ends := interval(name, *(row[end] for end in ENDS[name]))):
         text += f" <small>{escape(ends)}</small>"
     kind = ' class="number"' if numeric else ""
-    return f'<td{kind} data-value="{"" if _is_empty(value) else escape(str(value))}">{text}</td>'
-
-
-def _is_empty(value: Any) -> bool:
-    return bool(pd.isna(value)) or value == ""
+    return f'<td{kind} data-value="{"" if is_empty(value) else escape(str(value))}">{text}</td>'
