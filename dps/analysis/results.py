@@ -64,7 +64,7 @@ def gather(folders: Sequence[Path], measured: Sequence[Path] = ()) -> Results:
     smoothness, noise, losses = (gather_measured(paths, measure) for measure in measures)
     trials = {str(study.path): study.trials for study in recorded}
     return Results(
-        trials=_joined(list(trials.values())),
+        trials=joined(list(trials.values())),
         studies=studies,
         theory=theory_of_curves(studies, trials, smoothness, noise, losses),
         budgets=smaller_budgets(studies, trials),
@@ -77,8 +77,8 @@ def gather(folders: Sequence[Path], measured: Sequence[Path] = ()) -> Results:
     )
 
 
-def _joined(trials: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """All trials in one frame, in which the metaparameters of any study stand between seed and goal_error."""
+def joined(trials: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The trials of all studies in one frame, the metaparameters of any of them between seed and goal_error."""
     names = list(dict.fromkeys(name for frame in trials for name in columns.metaparameters(frame)))
     fixed = [name for name in trials[0] if name not in names]
     at = fixed.index("goal_error")

@@ -35,7 +35,7 @@ def show(folders: Sequence[Path], console: Console | None = None) -> None:
             found.setdefault(tuple(study.iloc[0][list(PROTOCOL)]), []).append(study)
     for key, studies in sorted(found.items(), key=lambda item: str(item[0])):
         console.print(Text(_title(key, list(found), studies), style="bold"))
-        console.print(_table(studies))
+        console.print(k_star_table(studies))
     console.print(LEGEND if found else "No study has recorded a trial yet.", highlight=False)
 
 
@@ -52,7 +52,8 @@ def _title(key: tuple[Any, ...], keys: Sequence[tuple[Any, ...]], studies: Seque
     return "; ".join([title, *different])
 
 
-def _table(studies: Sequence[pd.DataFrame]) -> Table:
+def k_star_table(studies: Sequence[pd.DataFrame]) -> Table:
+    """K* of studies of one protocol, each a frame of at least one trial as records.read has it."""
     from rich.table import Table
     from rich.text import Text
 
