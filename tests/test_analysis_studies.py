@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from dps.analysis import theory
+from dps.analysis import study_folder, theory
 from dps.analysis.results import Results, gather
 from dps.storage import measurements, records
 
@@ -379,3 +379,12 @@ def test_a_damaged_configuration_is_named(sweep: Path, text: str) -> None:
     with pytest.raises(ValueError, match=r"config\.yaml is damaged: ") as error:
         gather([sweep])
     assert "\n" not in str(error.value)
+
+
+def test_a_wrong_declaration_is_named_with_its_file(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(configured: Any) -> None:
+        raise ValueError(f"metaparameters={configured} is wrong")
+
+    monkeypatch.setattr(study_folder, "declared", refused)
+    with pytest.raises(ValueError, match=r"config\.yaml is damaged: metaparameters=.* is wrong; restore the file"):
+        gather([sweep])

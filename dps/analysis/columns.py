@@ -16,8 +16,7 @@ ACROSS_NETWORKS = (*GRID, "batch_size")  # the same in studies that differ in th
 CELL = ("batch_size", "sparsity")  # of a grid, under one pruning criterion
 CHECKS = ("interval_steps", "max_steps")
 PROTOCOL = (*WORKLOAD, "pruning", "goal_error", *CHECKS)  # the same in studies of one table or one figure
-MEASURED_CURVE = (*WORKLOAD, *NETWORK)  # a measurement knows no goal
-MEASURED = (*WORKLOAD, "pruning", *CELL)
+MEASURED = (*WORKLOAD, "pruning", *CELL)  # of the study that a measurement belongs to: it knows no goal
 
 
 def metaparameters(trials: Iterable[str]) -> list[str]:

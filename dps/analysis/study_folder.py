@@ -15,9 +15,10 @@ from dps.analysis import environments
 from dps.protocol.metaparameters import Metaparameter, declared
 from dps.protocol.space import Dimension, parse, sample
 from dps.storage import ownership, records
-from dps.storage.files import read_yaml
+from dps.storage.files import damaged, read_yaml
 
 CHECKPOINTS = "trials=*.ckpt"
+CONFIG, OVERRIDES = Path(".hydra", "config.yaml"), Path(".hydra", "overrides.yaml")
 DTYPES = {str: "str", int: "Int64", float: "float64"}  # of the columns of all frames
 OUTER_FRACTION = 0.05  # of a search range, at either end
 REMEDY = "restore the file, or remove it to report without it"
@@ -103,8 +104,12 @@ def find(folders: Iterable[Path], patterns: Sequence[str]) -> list[Path]:
 
 def read(path: Path) -> StudyFolder:
     """The study in a folder; ValueError where a file is damaged."""
-    trials, loaded = records.read(path), read_yaml(path / ".hydra" / "config.yaml", dict, REMEDY)
+    trials, loaded = records.read(path), read_yaml(path / CONFIG, dict, REMEDY)
     config = pd.json_normalize(loaded).iloc[0].to_dict() if loaded else {}
+    try:
+        metaparameters = declared((loaded or {}).get("metaparameters"))
+    except ValueError as error:
+        raise damaged(path / CONFIG, str(error), REMEDY) from error
     first_job = config.get("trial", [])
     asked = {*(first_job if isinstance(first_job, list) else [first_job]), *range(ownership.sweep_trials(path))}
     recorded = set(trials["trial"])
@@ -112,8 +117,8 @@ def read(path: Path) -> StudyFolder:
         path,
         trials,
         config,
-        metaparameters=declared((loaded or {}).get("metaparameters")),
-        overrides=read_yaml(path / ".hydra" / "overrides.yaml", list, REMEDY),
+        metaparameters=metaparameters,
+        overrides=read_yaml(path / OVERRIDES, list, REMEDY),
         environments=environments.read(path),
         running=not asked <= recorded or any(path.glob(CHECKPOINTS)),
         trials_asked=len(asked | recorded),

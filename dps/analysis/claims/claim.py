@@ -71,7 +71,10 @@ def finished(studies: pd.DataFrame) -> pd.DataFrame:
 
 
 def sparse_and_dense(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """Each row at the sparsity SPARSE beside the dense one with the same keys, whose columns end in _dense."""
+    """Each row at the sparsity SPARSE beside the dense one with the same keys, whose columns end in _dense.
+
+    The dense one may name any pruning criterion.
+    """
     dense = rows[rows["sparsity"] == 0].drop_duplicates(list(keys))
     return rows[np.isclose(rows["sparsity"], SPARSE)].merge(dense, on=list(keys), suffixes=("", "_dense"))
 
