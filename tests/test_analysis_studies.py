@@ -64,6 +64,7 @@ def configure(path: Path, overrides: Sequence[str], **changed: Any) -> None:
         "seed_data": 0,
         "race": True,
         "trainer": {"precision": "32-true"},
+        "lr_schedule": {"_target_": "dps.stack.schedules.constant"},
         **changed,
     }
     (path / ".hydra").mkdir()
@@ -339,6 +340,11 @@ def test_mixtures_are_refused(sweep: Path, tmp_path: Path, changed: dict[str, An
         ({"trainer": {"precision": "64-true"}}, r"trainer\.precision is 32-true in the one and 64-true"),
         ({"space": dict(list(SPACE.items())[:1])}, r"space is optimizer\.lr=.*; optimizer\.momentum=.* in the one"),
         ({"race": False, "data": {"root": "elsewhere"}, "stack": {"trials_per_slice": 3}}, None),
+        ({"lr_schedule": {"_target_": "dps.optim.constant"}}, None),  # as records of before have it
+        (
+            {"lr_schedule": {"_target_": "dps.stack.schedules.linear"}},
+            r"lr_schedule\._target_ is dps\.stack\..*constant",
+        ),
     ],
 )
 def test_configurations_are_compared(tmp_path: Path, changed: dict[str, Any], message: str | None) -> None:

@@ -12,12 +12,13 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from report_results import claims, theory
 from rich.console import Console
 from test_report_figures import made_up, made_up_trials, points, shown
 from test_report_page import rows
 
-from dps.analysis.results import Results, joined
+from dps.analysis.results import Results, gather, joined
 from dps.analysis.study_folder import StudyFolder
 from dps.analysis.study_table import known_to, rows_of_studies
 from dps.protocol.metaparameters import TABLE, declared
@@ -168,3 +169,24 @@ def test_the_terminal_shows_every_column_that_is_not_empty() -> None:
     assert best is not None and [name for name, _ in found] == ["lr", "momentum", *DECLARED]
     assert dict(found)["warmup_steps"] == str(best["warmup_steps"])
     assert float(dict(found)["dampening"]) == pytest.approx(best["dampening"], abs=0.05 * (1 - best["dampening"]))
+
+
+def test_it_is_read_from_the_files_of_a_study(tmp_path: Path) -> None:
+    for sparsity in (0.0, 0.9):
+        path, frame = tmp_path / f"sparsity={sparsity:g}", made_up_frame(4, sparsity, decay_rate=1.0)
+        (path / ".hydra").mkdir(parents=True)
+        trials = frame.astype(object).where(frame.notna(), None).to_dict("records")
+        records.merge(path, trials, list(DECLARED))
+        cfg: dict[str, Any] = {"space": SPACE, "trial": frame["trial"].tolist()}
+        cfg |= {"metaparameters": {name: row | {"idle": 0} for name, row in DECLARED.items()}}
+        for key in SPACE:
+            owner, name = key.split(".")
+            cfg.setdefault(owner, {})[name] = frame[COLUMNS[key]].tolist()
+        (path / ".hydra" / "config.yaml").write_text(yaml.safe_dump(cfg, sort_keys=False))
+        (path / ".hydra" / "overrides.yaml").write_text("- lr_schedule=warmup")
+    found = gather([tmp_path])
+    assert [one.name for one in found.metaparameters] == NAMES
+    assert found.trials["decay_rate"].dtype == float and str(found.trials["warmup_steps"].dtype) == "Int64"
+    assert (found.studies["space"] == "; ".join(f"{key}={text}" for key, text in SPACE.items())).all()
+    assert "warmup steps" in rows(page(found, claims(), []), 1)[0]
+    assert f"figure_3_{LINE}_warmup_steps" in [stem for stem, _, _ in draw(found, ["3"])]

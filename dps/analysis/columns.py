@@ -4,8 +4,6 @@ A workload, run until it is down to a goal error, is a grid. Each of its network
 batch size on that curve one study.
 """
 
-from collections.abc import Iterable
-
 PARTS = ("dataset", "model", "optimizer", "lr_schedule")
 WORKLOAD = ("workload", *PARTS)
 NETWORK = ("pruning", "sparsity")
@@ -17,9 +15,3 @@ CELL = ("batch_size", "sparsity")  # of a grid, under one pruning criterion
 CHECKS = ("interval_steps", "max_steps")
 PROTOCOL = (*WORKLOAD, "pruning", "goal_error", *CHECKS)  # the same in studies of one table or one figure
 MEASURED = (*WORKLOAD, "pruning", *CELL)  # of the study that a measurement belongs to: it knows no goal
-
-
-def metaparameters(trials: Iterable[str]) -> list[str]:
-    """Those of the columns of a frame of trials that are metaparameters: what stands between seed and goal_error."""
-    names = list(trials)
-    return names[names.index("seed") + 1 : names.index("goal_error")]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dps.analysis import columns, environments
+from dps.analysis import environments
 from dps.analysis.budget_table import smaller_budgets
 from dps.analysis.coverage import absent
 from dps.analysis.measured import FILES, gather_measured
@@ -79,7 +79,7 @@ def gather(folders: Sequence[Path], measured: Sequence[Path] = ()) -> Results:
 
 def joined(trials: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """The trials of all studies in one frame, the metaparameters of any of them between seed and goal_error."""
-    names = list(dict.fromkeys(name for frame in trials for name in columns.metaparameters(frame)))
+    names = list(dict.fromkeys(name for frame in trials for name in records.metaparameters_of(frame)))
     fixed = [name for name in trials[0] if name not in names]
     at = fixed.index("goal_error")
     return pd.concat(trials, ignore_index=True)[[*fixed[:at], *names, *fixed[at:]]]

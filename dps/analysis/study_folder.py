@@ -104,7 +104,7 @@ def find(folders: Iterable[Path], patterns: Sequence[str]) -> list[Path]:
 
 def read(path: Path) -> StudyFolder:
     """The study in a folder; ValueError where a file is damaged."""
-    trials, loaded = records.read(path), read_yaml(path / CONFIG, dict, REMEDY)
+    loaded = read_yaml(path / CONFIG, dict, REMEDY)
     config = pd.json_normalize(loaded).iloc[0].to_dict() if loaded else {}
     try:
         metaparameters = declared((loaded or {}).get("metaparameters"))
@@ -112,6 +112,8 @@ def read(path: Path) -> StudyFolder:
         raise damaged(path / CONFIG, str(error), REMEDY) from error
     first_job = config.get("trial", [])
     asked = {*(first_job if isinstance(first_job, list) else [first_job]), *range(ownership.sweep_trials(path))}
+    trials = records.read(path)
+    trials = trials.astype({one.name: DTYPES[one.type] for one in metaparameters if one.name in trials})
     recorded = set(trials["trial"])
     return StudyFolder(
         path,

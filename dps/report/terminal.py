@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dps.analysis.columns import GRID, PROTOCOL, metaparameters
+from dps.analysis.columns import GRID, PROTOCOL
 from dps.report import wording
 from dps.storage import records
 
@@ -79,6 +79,6 @@ def _cell(study: pd.DataFrame) -> Text:
     counts = "/".join(str((study["status"] == status).sum()) for status in records.STATUSES)
     if winner is None:
         return Text(f"{wording.NOTHING}\n{counts}")
-    known = {name: winner[name] for name in metaparameters(study) if not wording.is_empty(winner[name])}
+    known = {name: winner[name] for name in records.metaparameters_of(study) if not wording.is_empty(winner[name])}
     values = [f"{name}={wording.metaparameter(value)}" for name, value in known.items()]
     return Text.assemble((str(winner["steps_to_result"]), "bold"), "\n", " ".join(values), "\n", counts)
