@@ -1,11 +1,11 @@
-"""Made-up results of a report, as dps.analysis.studies gathers them."""
+"""Made-up results of a report, as dps.analysis.results gathers them."""
 
 from typing import Any
 
 import pandas as pd
 
 from dps.analysis.claims.judge import Claim
-from dps.analysis.studies import Results
+from dps.analysis.results import Results
 from dps.storage.records import COLUMNS
 
 WHOLE = ("interval_steps", "max_steps", "batch_size", "trials", "complete", "incomplete", "infeasible", "censored")

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from dps.analysis import theory
-from dps.analysis.studies import Results, gather
+from dps.analysis import study_folder, theory
+from dps.analysis.results import Results, gather
 from dps.storage import measurements, records
 
 SPACE = {
@@ -64,6 +64,7 @@ def configure(path: Path, overrides: Sequence[str], **changed: Any) -> None:
         "seed_data": 0,
         "race": True,
         "trainer": {"precision": "32-true"},
+        "lr_schedule": {"_target_": "dps.stack.schedules.constant"},
         **changed,
     }
     (path / ".hydra").mkdir()
@@ -279,7 +280,7 @@ def test_measured_constants_give_the_predicted_ratio(sweep: Path, tmp_path: Path
     assert sparse["c1_ratio_predicted_all_weights"] == pytest.approx(1.5**5)
     assert len(found.studies) == 8 and len(found.trials) == 32
     assert list(found.smoothness.columns[-5:]) == ["sparsity", "trial", "step", "smoothness", "smoothness_all_weights"]
-    assert len(found.smoothness) == 12 and len(found.curves) == 18
+    assert len(found.smoothness) == 12 and len(found.losses) == 18
 
 
 def test_only_the_steps_that_both_networks_have_count_in_the_ratio(tmp_path: Path) -> None:
@@ -339,6 +340,11 @@ def test_mixtures_are_refused(sweep: Path, tmp_path: Path, changed: dict[str, An
         ({"trainer": {"precision": "64-true"}}, r"trainer\.precision is 32-true in the one and 64-true"),
         ({"space": dict(list(SPACE.items())[:1])}, r"space is optimizer\.lr=.*; optimizer\.momentum=.* in the one"),
         ({"race": False, "data": {"root": "elsewhere"}, "stack": {"trials_per_slice": 3}}, None),
+        ({"lr_schedule": {"_target_": "dps.optim.constant"}}, None),  # as records of before have it
+        (
+            {"lr_schedule": {"_target_": "dps.stack.schedules.linear"}},
+            r"lr_schedule\._target_ is dps\.stack\..*constant",
+        ),
     ],
 )
 def test_configurations_are_compared(tmp_path: Path, changed: dict[str, Any], message: str | None) -> None:
@@ -379,3 +385,12 @@ def test_a_damaged_configuration_is_named(sweep: Path, text: str) -> None:
     with pytest.raises(ValueError, match=r"config\.yaml is damaged: ") as error:
         gather([sweep])
     assert "\n" not in str(error.value)
+
+
+def test_a_wrong_declaration_is_named_with_its_file(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(configured: Any) -> None:
+        raise ValueError(f"metaparameters={configured} is wrong")
+
+    monkeypatch.setattr(study_folder, "declared", refused)
+    with pytest.raises(ValueError, match=r"config\.yaml is damaged: metaparameters=.* is wrong; restore the file"):
+        gather([sweep])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dps.analysis.studies import gather
+from dps.analysis.results import gather
 from dps.storage import records
 
 

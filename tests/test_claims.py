@@ -1,14 +1,16 @@
 """Each claim on made-up grids that bear it out, contradict it, or cannot tell."""
 
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from dps.analysis.claims import causes, curves
 from dps.analysis.claims.judge import Claim, judge
-from dps.analysis.studies import Results
+from dps.analysis.results import Results
 
 B = tuple(2**n for n in range(1, 15))
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "not enough data"
@@ -90,7 +92,7 @@ def claim(number: int, **frames: pd.DataFrame) -> Claim:
         "theory": theory(),
         "budgets": pd.DataFrame(),
         "noise": pd.DataFrame(),
-        "curves": pd.DataFrame(),
+        "losses": pd.DataFrame(),
         **frames,
     }
     found = judge(Results(**given, missing=[]))
@@ -283,3 +285,43 @@ def test_8_predicted_ratio(predicted: float, measured: float, verdict: str) -> N
     table["c1_ratio_predicted_all_weights"] = [1, 1.25]
     found = claim(8, theory=table)
     assert found.verdict == verdict and "with the gradients of pruned weights: 1.25 predicted" in found.figures
+
+
+@pytest.mark.parametrize(
+    ("number", "module", "constant", "value", "text"),
+    [
+        (1, curves, "LINEAR", -0.75, "at most -0.75 from the smallest"),
+        (1, curves, "FLAT", -0.15, "at least -0.15 from one"),
+        (1, curves, "SLOPE_TOLERANCE", 0.35, "by more than 0.35."),
+        (1, curves, "REGION", 5, "at least 5 times as large, at least -0.2 from one at most 0.2 of the largest"),
+        (1, curves, "CURVE_BATCH_SIZES", 5, "of fewer than 5 batch sizes"),
+        (1, curves, "CURVE_FACTOR", 32, "less than a factor of 32,"),
+        (1, curves, "LONG_FACTOR", 512, "from a factor of 512 on"),
+        (1, curves, "RISE", 0.25, "rises by a quarter with"),
+        (1, curves, "CLOSE_CHECKS", 3, "within 3 check intervals"),
+        (2, curves, "CLOSE_CHECKS", 3, "beyond 3 check intervals"),
+        (2, curves, "TIMES_LEAST", 1.25, "in [1.25, 4.5]"),
+        (2, curves, "TIMES_MOST", 5.5, "more than 5.5 times"),
+        (2, curves, "SHARE_WITHIN", 0.8, "at 80% of them"),
+        (2, curves, "LEAST_PAIRS", 5, "; 5 or more, dense"),
+        (3, curves, "LEAST_BATCH_SIZES", 5, "fewer than 5 batch sizes"),
+        (3, curves, "LEVEL", 0.9, "the 90% intervals"),
+        (4, curves, "SHARE_HIGHER", 0.25, "higher at a quarter of them"),
+        (5, causes, "SHARE_ABOVE", 0.99, "at 99% or more of the steps"),
+        (5, causes, "LEAST_PAIRS", 5, "in common, 5 or more"),
+        (6, causes, "SLOPE_BATCH_SIZES", 5, "all curves of 5 or more"),
+        (6, causes, "LEAST_STUDIES", 5, "best trials, 5 or more"),
+        (6, causes, "OUTER_FRACTION", 0.1, "the outer 10% at either end"),
+        (6, causes, "BY_CHANCE", 0.2, "the 0.2 that chance"),
+        (6, causes, "P_VALUE", 0.01, "p < 0.01"),
+        (7, causes, "SHARE_NARROWER", 0.5, "at 50% or more of the batch sizes"),
+        (7, causes, "RANGE_TRIALS", 3, "have 3 complete dense trials"),
+        (8, causes, "FACTOR", 2.5, "within a factor of 2.5"),
+    ],
+)
+def test_a_rule_states_the_threshold_it_judges_by(
+    monkeypatch: pytest.MonkeyPatch, number: int, module: ModuleType, constant: str, value: float, text: str
+) -> None:
+    assert text not in claim(number).rule
+    monkeypatch.setattr(module, constant, value)
+    assert text in claim(number).rule

@@ -11,12 +11,12 @@ from report_results import claims, results, study, theory
 from dps.analysis.claims.judge import Claim
 from dps.analysis.coverage import grids
 from dps.report.page import page
-from dps.report.tables import interval, shown
+from dps.report.wording import interval, shown
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
-SVG = b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"></svg>'
+OTHER = PNG + b"another"
 VOID = {"meta", "img", "wbr"}
 
 
@@ -62,7 +62,7 @@ def a_page(**changed: Any) -> str:
     studies = [study(16, 0.0, 2000), study(64, 0.0, 544, steps_high=None), study(16, 0.9, None, state="running")]
     theories = [theory(0.0, 23282.08, 426.9787, smoothness=0.5712345)]
     given = {"results": results(studies, theories, ["batch_size=64 sparsity=0.9 is missing."]), "claims": claims()}
-    return page(**given | {"figures": [("figure_1_a", "Figure 1. K*.", PNG), ("figure_2_b", "Two", SVG)]} | changed)
+    return page(**given | {"figures": [("figure_1_a", "Figure 1. K*.", PNG), ("figure_2_b", "Two", OTHER)]} | changed)
 
 
 def rows(text: str, table: int) -> list[dict[str, str]]:
@@ -132,14 +132,23 @@ def test_each_claim_has_its_verdict_in_words_its_numbers_and_its_rule() -> None:
 def test_figures_are_in_the_page_byte_for_byte() -> None:
     parsed = Parsed(a_page())
     kinds, contents = zip(*(source.split(",") for source in parsed.attributes("src")), strict=True)
-    assert kinds == ("data:image/png;base64", "data:image/svg+xml;base64")
-    assert [base64.b64decode(content) for content in contents] == [PNG, SVG]
+    assert kinds == ("data:image/png;base64",) * 2
+    assert [base64.b64decode(content) for content in contents] == [PNG, OTHER]
     assert parsed.attributes("alt") == parsed.texts("figcaption") == ["Figure 1. K*.", "Two"]
 
 
 def test_the_order_is_claims_figures_tables_commands_missing() -> None:
     heads = Parsed(a_page()).texts("h2")
-    assert heads == ["Claims", "Figures", "Studies", "Theory", "Fewer trials", "Commands", "Missing or running"]
+    assert heads == [
+        "Claims",
+        "Figures",
+        "Studies",
+        "Theory",
+        "Fewer trials",
+        "Commands",
+        "Environment",
+        "Missing or running",
+    ]
 
 
 def test_every_command_and_every_missing_study_is_there() -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from dps.analysis import theory
+from dps.analysis import k_star, resampling, theory
 
 B = 2.0 ** np.arange(1, 15)
 INF = math.inf
@@ -80,15 +80,15 @@ def quantile_of_all_resamples(steps: np.ndarray, probability: float) -> float:
 def test_interval_equals_all_resamples(steps: list[float], level: float) -> None:
     row = np.array(steps)
     expected = tuple(quantile_of_all_resamples(row, p) for p in ((1 - level) / 2, (1 + level) / 2))
-    assert theory.steps_interval(row, row, level) == expected
+    assert k_star.steps_interval(row, row, level) == expected
 
 
 def test_an_end_that_hangs_on_a_censored_trial_is_unknown() -> None:
     low, high = np.array([64.0] + [65] * 9), np.array([64] + [INF] * 9)
-    at_64, upper = theory.steps_interval(low, high)
+    at_64, upper = k_star.steps_interval(low, high)
     assert at_64 == 64 and math.isnan(upper)
     slow = np.array([64, 64, 64, 64, 64, 300.0])  # P(K* > 64) = 6^-6: censored later, the last trial decides nothing
-    assert theory.steps_interval(slow, [64] * 5 + [INF]) == (64, 64)
+    assert k_star.steps_interval(slow, [64] * 5 + [INF]) == (64, 64)
 
 
 def subsets(budget: int) -> Counter[float]:
@@ -105,7 +105,7 @@ def test_budget_equals_all_subsets(budget: int) -> None:
     counts = subsets(budget)
     total = math.comb(8, budget)
     expected = {steps: count / total for steps, count in counts.items() if steps >= 0}
-    found = theory.budget_distribution(LOW, HIGH, budget)
+    found = k_star.budget_distribution(LOW, HIGH, budget)
     assert found == pytest.approx(expected)
     assert 1 - sum(found.values()) == pytest.approx(counts[-1.0] / total)
 
@@ -113,20 +113,20 @@ def test_budget_equals_all_subsets(budget: int) -> None:
 def test_a_larger_budget_is_never_worse() -> None:
     row = np.random.default_rng(2).permutation(np.r_[np.arange(16, 16 * 40, 16), [INF] * 20]).astype(float)
     reached = [
-        np.cumsum([theory.budget_distribution(row, row, n).get(k, 0) for k in np.unique(row)]) for n in (1, 25, 50)
+        np.cumsum([k_star.budget_distribution(row, row, n).get(k, 0) for k in np.unique(row)]) for n in (1, 25, 50)
     ]
     assert (reached[1] >= reached[0] - 1e-12).all() and (reached[2] >= reached[1] - 1e-12).all()
-    first = [theory.first_trials(row, row, n) for n in range(1, len(row) + 1)]
+    first = [k_star.first_trials(row, row, n) for n in range(1, len(row) + 1)]
     assert first == np.minimum.accumulate(row).tolist()
-    assert theory.budget_distribution(row, row, len(row)) == {16: 1}
+    assert k_star.budget_distribution(row, row, len(row)) == {16: 1}
 
 
 def test_first_trials_know_what_they_do_not_know() -> None:
-    found = [theory.first_trials(LOW, HIGH, n) for n in range(1, 9)]
+    found = [k_star.first_trials(LOW, HIGH, n) for n in range(1, 9)]
     assert found[:2] == [64, 64] and np.isnan(found[2:]).all()  # the third may have taken 49 steps
-    assert theory.first_trials([INF, 65], [INF, INF], 1) == INF
+    assert k_star.first_trials([INF, 65], [INF, INF], 1) == INF
     with pytest.raises(ValueError, match="a budget of 9 trials must be from 1 to the study's 8"):
-        theory.first_trials(LOW, HIGH, 9)
+        k_star.first_trials(LOW, HIGH, 9)
 
 
 def noisy_curve(seed: int) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -140,7 +140,7 @@ def test_intervals_hold_the_planted_constants() -> None:
     planted = {"c1": 2e4, "c2": 80, "critical_batch_size": 250}
     held: Counter[str] = Counter()
     for seed in range(10):
-        found = theory.intervals(B, noisy_curve(seed)[0], None)
+        found = resampling.intervals(B, noisy_curve(seed)[0], None)
         assert found.resampled == "residuals"
         for name, value in planted.items():
             low, high = getattr(found, name)
@@ -150,22 +150,22 @@ def test_intervals_hold_the_planted_constants() -> None:
 
 def test_intervals_of_trials_enclose_the_fit_and_repeat() -> None:
     k, trials = noisy_curve(0)
-    found = theory.intervals(B, k, trials)
+    found = resampling.intervals(B, k, trials)
     estimate = theory.fit(B, k)
-    assert found.resampled == "trials" and found == theory.intervals(B, k, trials)
+    assert found.resampled == "trials" and found == resampling.intervals(B, k, trials)
     for name in ("c1", "c2", "critical_batch_size"):
         low, high = getattr(found, name)
         assert low <= getattr(estimate, name) <= high and low < high
     assert found.c1[1] < 1.5 * estimate.c1
     assert set(found.linear_limit) <= set(B)
-    alone = theory.intervals(B, k, [row[:1] for row in trials])  # one trial each: nothing varies
+    alone = resampling.intervals(B, k, [row[:1] for row in trials])  # one trial each: nothing varies
     assert alone.c1 == pytest.approx((estimate.c1,) * 2) and alone.linear_limit == (theory.linear_limit(B, k),) * 2
 
 
 def test_trials_that_miss_the_goal_leave_their_batch_size_out() -> None:
     k, trials = noisy_curve(0)
     trials[0] = np.r_[k[0], [INF] * 39]
-    found = theory.intervals(B, k, trials)
+    found = resampling.intervals(B, k, trials)
     assert np.isfinite([*found.c1, *found.c2]).all() and max(found.linear_limit) <= B[-1]
 
 
@@ -173,5 +173,5 @@ def test_trials_that_miss_the_goal_leave_their_batch_size_out() -> None:
 def test_too_few_batch_sizes_give_no_interval(raced: bool) -> None:
     k, trials = noisy_curve(0)
     count = 3 if raced else 2
-    found = theory.intervals(B[:count], k[:count], None if raced else trials[:count])
+    found = resampling.intervals(B[:count], k[:count], None if raced else trials[:count])
     assert found.resampled == "" and np.isnan([*found.c1, *found.c2, *found.linear_limit]).all()

@@ -35,6 +35,7 @@ def test_the_wheel_holds_all_packages_and_nothing_else(wheel: Path) -> None:
         if path.suffix in (".py", ".yaml", ".html", ".css", ".js")
     }
     assert held == sources
+    assert {"dps/report/templates/page.html", "dps/report/page.css", "dps/report/page.js"} <= held
     assert "conf/config.yaml" in held and "conf/__init__.py" in held
     assert "hydra_plugins/dps_sobol/sweeper.py" in held and "hydra_plugins/__init__.py" not in held
 

@@ -8,34 +8,33 @@ from typing import Any
 
 import pandas as pd
 
-from dps.analysis import theory, theory_table
-from dps.analysis.study_folder import StudyFolder
+from dps.analysis import k_star
+from dps.analysis.columns import STUDY
 
-PLACE = ("workload", "goal_error", "pruning", "sparsity", "batch_size")
-COLUMNS = (*PLACE, "budget", "first_trials", "median", "reached")
+COLUMNS = (*STUDY, "budget", "first_trials", "median", "reached")
 
 
-def table(studies: pd.DataFrame, folders: Mapping[str, StudyFolder]) -> pd.DataFrame:
-    """Rows for a quarter, half and all of each study's trials; `folders` has their folders by the column `folder`.
+def smaller_budgets(studies: pd.DataFrame, trials: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Rows for a quarter, half and all of the trials of each study; `trials` has them by the column `folder`.
 
     first_trials is K* of the first `budget` trials of the Sobol sequence; median that of a random subset of `budget`
     trials; reached the share of the subsets that reach the goal. Steps; empty where the goal is not reached, or where
     a trial that the race censored would decide.
     """
     rows = [
-        {name: study[name] for name in PLACE} | row
+        {name: study[name] for name in STUDY} | row
         for study in studies[studies["state"] == "finished"].to_dict(orient="records")
-        for row in _budgets(folders[study["folder"]].trials)
+        for row in _budgets(trials[study["folder"]])
     ]
     kinds = {"budget": "int64", "first_trials": "Int64", "median": "Int64", "reached": "float64"}
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(kinds)
 
 
 def _budgets(trials: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    low, high = theory_table.bounds(trials.sort_values("trial"))
+    low, high = k_star.bounds(trials.sort_values("trial"))
     for budget in sorted({len(low) // 4, len(low) // 2, len(low)} - {0}):
-        shares = theory.budget_distribution(low, high, budget)
-        first = theory.first_trials(low, high, budget)
+        shares = k_star.budget_distribution(low, high, budget)
+        first = k_star.first_trials(low, high, budget)
         unknown = low[low != high].min(initial=math.inf)
         yield {
             "budget": budget,

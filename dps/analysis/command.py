@@ -6,11 +6,10 @@ from typing import Any
 import pandas as pd
 
 from dps.analysis.study_folder import StudyFolder
-from dps.storage import records
 
-STUDY = ("workload", "batch_size", "sparsity")
+ALWAYS = ("workload", "batch_size", "sparsity")  # options and columns of the same name
 # Options that the columns of trials.csv settle, where nothing else says what was typed.
-COLUMNS = {
+SETTLED_BY = {
     "data": "dataset",
     "model": "model",
     "optimizer": "optimizer",
@@ -28,21 +27,21 @@ def command(study: StudyFolder) -> str:
     Otherwise the trials are listed with their metaparameters, and without a record of what was typed so are the groups.
     """
     typed = {_key(override): override for override in _typed(study)}
-    head = [typed.pop(key, f"{key}={_text(study.first[key])}") for key in STUDY]
+    head = [typed.pop(key, f"{key}={_text(study.first[key])}") for key in ALWAYS]
     typed.pop("trial", None)
     if study.overrides is not None and study.searched:
         for dimension in study.searched:
             typed.pop(dimension.key, None)
         return shlex.join(["dps", "-m", *head, f"hydra.sweeper.trials={study.trials_asked}", *typed.values()])
-    for option in records.OPTIONS.values():
-        typed.pop(option, None)
-    return shlex.join(["dps", *head, *typed.values(), *_listed(study.trials)])
+    for metaparameter in study.metaparameters:
+        typed.pop(metaparameter.option, None)
+    return shlex.join(["dps", *head, *typed.values(), *_listed(study)])
 
 
 def _typed(study: StudyFolder) -> list[str]:
     if study.overrides is not None:
         return list(study.overrides)
-    columns = {option: study.first[name] for option, name in COLUMNS.items()}
+    columns = {option: study.first[name] for option, name in SETTLED_BY.items()}
     return [f"{option}={_text(value)}" for option, value in columns.items() if not pd.isna(value) and value != ""]
 
 
@@ -50,9 +49,11 @@ def _key(override: str) -> str:
     return override.partition("=")[0].lstrip("+~")
 
 
-def _listed(trials: pd.DataFrame) -> list[str]:
-    columns = {"trial": trials["trial"]} | {option: trials[name] for name, option in records.OPTIONS.items()}
-    return [f"{option}={_values(column)}" for option, column in columns.items() if column.notna().all()]
+def _listed(study: StudyFolder) -> list[str]:
+    """The trials and those of their metaparameters that all of them have, as options."""
+    columns = {"trial": "trial"} | {one.option: one.name for one in study.metaparameters if one.name in study.trials}
+    known = {option: study.trials[name] for option, name in columns.items() if study.trials[name].notna().all()}
+    return [f"{option}={_values(column)}" for option, column in known.items()]
 
 
 def _values(column: "pd.Series[Any]") -> str:

@@ -1,20 +1,27 @@
-"""How much of each grid is there."""
+"""How much of each grid is there, and what is missing from it."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import pandas as pd
 
-Network = tuple[float, str]  # sparsity, and the criterion that pruned to it: none in a dense network
+from dps.analysis.columns import GRID
+from dps.analysis.networks import Network, networks
+
+Place = tuple[Network, int]  # the network and the batch size
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The studies of one workload and goal: the product of all their batch sizes and all their networks."""
+    """The studies of one workload and goal error: the product of all their batch sizes and all their networks.
+
+    `studies` has their rows of study.csv.
+    """
 
     workload: str
     goal_error: float
-    studies: pd.DataFrame  # rows of study.csv
+    studies: pd.DataFrame
 
     @property
     def batch_sizes(self) -> list[int]:
@@ -24,29 +31,50 @@ class Grid:
     @property
     def networks(self) -> list[Network]:
         """Those of any study, by sparsity."""
-        return sorted(set(self._networks()))
+        return sorted(set(networks(self.studies)))
 
     @property
-    def places(self) -> dict[tuple[Network, int], pd.Series]:
+    def places(self) -> dict[Place, pd.Series]:
         """The study at each network and batch size that has one."""
         rows = (row for _, row in self.studies.iterrows())
-        return dict(zip(zip(self._networks(), self.studies["batch_size"].astype(int), strict=True), rows, strict=True))
+        places = zip(networks(self.studies), self.studies["batch_size"].astype(int), strict=True)
+        return dict(zip(places, rows, strict=True))
+
+    @property
+    def missing(self) -> list[Place]:
+        """The places without a study that has recorded a trial, by criterion, sparsity and batch size."""
+        by_criterion = sorted(self.networks, key=lambda network: network[::-1])
+        places = self.places
+        return [place for place in product(by_criterion, self.batch_sizes) if place not in places]
 
     def __str__(self) -> str:
         """For example "10 of 12 studies finished, 1 running, 1 missing"."""
         states = [str(study["state"]) for study in self.places.values()]
         size = len(self.batch_sizes) * len(self.networks)
-        counts = {"running": states.count("running"), "missing": size - len(states)}
+        counts = {"running": states.count("running"), "missing": len(self.missing)}
         noun = "study" if size == 1 else "studies"
         others = [f"{count} {state}" for state, count in counts.items() if count]
         return ", ".join([f"{states.count('finished')} of {size} {noun} finished", *others])
 
-    def _networks(self) -> list[Network]:
-        columns = (self.studies["sparsity"].astype(float), self.studies["pruning"])
-        return [(sparsity, pruning if sparsity else "") for sparsity, pruning in zip(*columns, strict=True)]
-
 
 def grids(studies: pd.DataFrame) -> Iterator[Grid]:
     """The grids that the rows of study.csv belong to, in the order of their workloads."""
-    for (workload, goal_error), rows in studies.groupby(["workload", "goal_error"]):
+    for (workload, goal_error), rows in studies.groupby(list(GRID)):
         yield Grid(str(workload), float(goal_error), rows)
+
+
+def absent(studies: pd.DataFrame, begun: Collection[tuple[object, ...]]) -> list[str]:
+    """A sentence for each place of a grid at which no study was even begun.
+
+    `begun` has the workload, goal error, sparsity and batch size of studies that have not recorded a trial yet.
+    """
+    sentences = []
+    for grid in grids(studies):
+        for (sparsity, pruning), batch_size in grid.missing:
+            if (grid.workload, grid.goal_error, sparsity, batch_size) not in begun:
+                network = f"sparsity={sparsity:g}" + (f" pruning={pruning}" if pruning else "")
+                sentences.append(
+                    f"{grid.workload} with goal.error={grid.goal_error:g} has no study at batch_size={batch_size} "
+                    f"{network}."
+                )
+    return sentences

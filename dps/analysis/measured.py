@@ -1,4 +1,4 @@
-"""Gathers what was measured during training: smoothness, gradient noise, training curves."""
+"""Gathers what was measured during training: smoothness, gradient noise, losses."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,21 +6,20 @@ from typing import Any
 
 import pandas as pd
 
-from dps.analysis.study_folder import StudyFolder, read
+from dps.analysis.columns import MEASURED
+from dps.analysis.study_folder import DTYPES, StudyFolder, read
 from dps.storage import measurements, records
 from dps.storage.measurements import Table
 
-STUDY = ("workload", "dataset", "model", "optimizer", "lr_schedule", "pruning", "batch_size", "sparsity")
-DTYPES = {str: "str", int: "Int64", float: "float64"}
 FILES = tuple(f"{table.name}.csv" for table in (measurements.SMOOTHNESS, measurements.NOISE, measurements.CURVES))
 
 
 def gather_measured(paths: Sequence[Path], table: Table) -> pd.DataFrame:
-    """All rows of the folders' files of this measurement, behind the columns STUDY.
+    """All rows of the folders' files of this measurement, behind the columns MEASURED.
 
     ValueError where a file is damaged, or two folders measure the same trial of the same study.
     """
-    types = {name: DTYPES[records.TYPES[name]] for name in STUDY}
+    types = {name: DTYPES[records.TYPES[name]] for name in MEASURED}
     types |= {"trial": "Int64", "step": "Int64", **dict.fromkeys(table.values, "float64")}
     frames = [pd.DataFrame(columns=list(types)).astype(types)]
     owners: dict[tuple[Any, ...], Path] = {}
@@ -48,11 +47,11 @@ def after_step_0(smoothness: pd.DataFrame) -> pd.DataFrame:
 
 
 def _study(folder: StudyFolder) -> dict[str, Any]:
-    """The values of the columns STUDY, from the trials or, before the first is recorded, from the configuration."""
+    """The values of the columns MEASURED, from the trials or, before the first is recorded, from the configuration."""
     if not folder.trials.empty:
-        return {name: folder.first[name] for name in STUDY}
+        return {name: folder.first[name] for name in MEASURED}
     try:
-        return {name: folder.config[name if name in folder.config else f"names.{name}"] for name in STUDY}
+        return {name: folder.config[name if name in folder.config else f"names.{name}"] for name in MEASURED}
     except KeyError as error:
         raise ValueError(
             f"{folder.path} holds measurements, but neither {records.FILE} nor .hydra/config.yaml says of which "

@@ -10,16 +10,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
+from dps.analysis import environments
+from dps.protocol.metaparameters import Metaparameter, declared
 from dps.protocol.space import Dimension, parse, sample
 from dps.storage import ownership, records
+from dps.storage.files import damaged, read_yaml
 
 CHECKPOINTS = "trials=*.ckpt"
+CONFIG, OVERRIDES = Path(".hydra", "config.yaml"), Path(".hydra", "overrides.yaml")
+DTYPES = {str: "str", int: "Int64", float: "float64"}  # of the columns of all frames
 OUTER_FRACTION = 0.05  # of a search range, at either end
-NAMES = {option: name for name, option in records.OPTIONS.items()}
+REMEDY = "restore the file, or remove it to report without it"
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,9 @@ class StudyFolder:
     path: Path
     trials: pd.DataFrame
     config: Mapping[str, Any]
+    metaparameters: Sequence[Metaparameter]  # that its configuration knows
     overrides: Sequence[str] | None  # as typed for the first job; None where they are not recorded
+    environments: Sequence[Mapping[str, Any]]  # that trained its trials; none where none is recorded
     running: bool  # or stopped before all of its trials were recorded
     trials_asked: int  # when the study is finished
 
@@ -46,13 +50,18 @@ class StudyFolder:
         """
         space = {key.removeprefix("space."): text for key, text in self.config.items() if key.startswith("space.")}
         dimensions = [parse(key, str(text)) for key, text in space.items() if isinstance(self.config.get(key), list)]
-        if not dimensions:
+        if not dimensions or any(self._column(dimension) not in self.trials for dimension in dimensions):
             return []
         numbers = self.trials["trial"].to_numpy(int)
         points = sample(dimensions, 0, numbers.max() + 1)
         agree = [
-            np.allclose(self.trials[NAMES[key]].astype(float), np.take(values, numbers), rtol=1e-9, atol=0)
-            for key, values in points.items()
+            np.allclose(
+                self.trials[self._column(dimension)].astype(float),
+                np.take(points[dimension.key], numbers),
+                rtol=1e-9,
+                atol=0,
+            )
+            for dimension in dimensions
         ]
         return dimensions if all(agree) else []
 
@@ -65,11 +74,15 @@ class StudyFolder:
         """The metaparameters of the best trial in the outer fraction of their range, on the scale of the search."""
         found = []
         for dimension in self.searched:
-            name = NAMES[dimension.key]
+            name = self._column(dimension)
             low, high = sorted(dimension.at(np.array([OUTER_FRACTION, 1 - OUTER_FRACTION])))
             if not low <= best[name] <= high:
                 found.append(name)
         return " ".join(found)
+
+    def _column(self, dimension: Dimension) -> str:
+        """The column of the trials that holds a dimension's metaparameter; "" where the study knows none."""
+        return next((one.name for one in self.metaparameters if one.option == dimension.key), "")
 
 
 def find(folders: Iterable[Path], patterns: Sequence[str]) -> list[Path]:
@@ -91,24 +104,24 @@ def find(folders: Iterable[Path], patterns: Sequence[str]) -> list[Path]:
 
 def read(path: Path) -> StudyFolder:
     """The study in a folder; ValueError where a file is damaged."""
-    trials, loaded = records.read(path), _load(path / ".hydra" / "config.yaml", dict)
+    loaded = read_yaml(path / CONFIG, dict, REMEDY)
     config = pd.json_normalize(loaded).iloc[0].to_dict() if loaded else {}
+    try:
+        metaparameters = declared((loaded or {}).get("metaparameters"))
+    except ValueError as error:
+        raise damaged(path / CONFIG, str(error), REMEDY) from error
     first_job = config.get("trial", [])
     asked = {*(first_job if isinstance(first_job, list) else [first_job]), *range(ownership.sweep_trials(path))}
+    trials = records.read(path)
+    trials = trials.astype({one.name: DTYPES[one.type] for one in metaparameters if one.name in trials})
     recorded = set(trials["trial"])
-    running = not asked <= recorded or any(path.glob(CHECKPOINTS))
-    overrides = _load(path / ".hydra" / "overrides.yaml", list)
-    return StudyFolder(path, trials, config, overrides, running, len(asked | recorded))
-
-
-def _load(path: Path, kind: type) -> Any:
-    if not path.exists():
-        return None
-    problem = f"it does not hold a {kind.__name__}"
-    try:
-        loaded = OmegaConf.to_container(OmegaConf.load(path))
-        if isinstance(loaded, kind):
-            return loaded
-    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError) as error:
-        problem = " ".join(str(error).split())
-    raise ValueError(f"{path} is damaged: {problem}; restore the file, or remove it to report without it")
+    return StudyFolder(
+        path,
+        trials,
+        config,
+        metaparameters=metaparameters,
+        overrides=read_yaml(path / OVERRIDES, list, REMEDY),
+        environments=environments.read(path),
+        running=not asked <= recorded or any(path.glob(CHECKPOINTS)),
+        trials_asked=len(asked | recorded),
+    )

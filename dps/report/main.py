@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from dps.analysis.claims.judge import Claim
-    from dps.analysis.studies import Results
+    from dps.analysis.results import Results
 
 DOTS_PER_INCH = 200
 LISTED = 10  # sentences on what is missing that the terminal shows; the page shows all
@@ -56,7 +56,7 @@ def _report(typed: argparse.Namespace) -> None:
     import pandas as pd
 
     from dps.analysis.claims.judge import judge
-    from dps.analysis.studies import gather
+    from dps.analysis.results import gather
     from dps.report import output
     from dps.report.page import page
 

@@ -1,13 +1,14 @@
-"""Frames as HTML tables: numbers written for people, a value's interval below it, headers that sort."""
+"""Frames as tables of the page: numbers written for people, a value's interval below it."""
 
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-NOTHING = "-"
+from dps.report.wording import interval, is_empty, shown
+
 # Columns that hold the ends of another column's interval.
 ENDS = {
     "steps_to_result": ("steps_low", "steps_high"),
@@ -19,58 +20,47 @@ ENDS = {
 HEADERS = {"steps_to_result": "K*"}
 
 
-def table(frame: pd.DataFrame, caption: str, columns: Sequence[str]) -> str:
-    """The frame's columns as a table that sorts, in a box of its own that scrolls where it is too wide."""
+@dataclass(frozen=True)
+class Column:
+    """A column's header, and whether it holds numbers."""
+
+    header: str
+    numeric: bool
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value as people write it, its interval in words ("" where it has none), and the text that it sorts by."""
+
+    text: str
+    interval: str
+    value: str
+    numeric: bool
+
+
+@dataclass(frozen=True)
+class Sortable:
+    """A table whose headers sort it, as templates/sortable.html writes it."""
+
+    caption: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Cell]]
+
+
+def sortable(frame: pd.DataFrame, caption: str, columns: Sequence[str], precise: Collection[str]) -> Sortable:
+    """The frame's columns as a table; those of `precise` have a digit more."""
     numeric = {name: is_numeric_dtype(frame[name]) for name in columns}
-    heads = "".join(_head(name, numeric[name]) for name in columns)
-    records = frame.to_dict(orient="records")
-    rows = "".join(f"<tr>{''.join(_cell(name, row, numeric[name]) for name in columns)}</tr>\n" for row in records)
-    return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(caption)}">\n<table class="sortable">'
-        f"<caption>{escape(caption)}</caption>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n"
-    )
+    heads = [Column(HEADERS.get(name, name.replace("_", " ")), numeric[name]) for name in columns]
+    rows = [[_cell(name, row, numeric[name], precise) for name in columns] for row in frame.to_dict(orient="records")]
+    return Sortable(caption, heads, rows)
 
 
 def filled(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     """Those of the columns that hold a value in any row."""
-    return [name for name in columns if not all(_is_empty(value) for value in frame[name])]
+    return [name for name in columns if not all(is_empty(value) for value in frame[name])]
 
 
-def shown(name: str, value: Any) -> str:
-    """A value of the column as people write it: three significant digits, four for a momentum, integers whole."""
-    if _is_empty(value):
-        return NOTHING
-    if not isinstance(value, float):
-        return str(value)
-    text = f"{value:.4g}" if name == "momentum" else f"{value:.3g}"
-    return f"{value:.0f}" if "e+" in text and abs(value) < 1e7 else text
-
-
-def interval(name: str, low: Any, high: Any) -> str:
-    """The interval in words, an unknown end left open; nothing where both are unknown."""
-    if _is_empty(low) and _is_empty(high):
-        return ""
-    if _is_empty(high):
-        return f"at least {shown(name, low)}"
-    if _is_empty(low):
-        return f"at most {shown(name, high)}"
-    return f"{shown(name, low)} to {shown(name, high)}"
-
-
-def _head(name: str, numeric: bool) -> str:
-    text = escape(HEADERS.get(name, name.replace("_", " ")))
-    kind = ' class="number"' if numeric else ""
-    return f'<th scope="col" aria-sort="none"{kind}><button type="button">{text}</button></th>'
-
-
-def _cell(name: str, row: dict[Any, Any], numeric: bool) -> str:
+def _cell(name: str, row: Mapping[Any, Any], numeric: bool, precise: Collection[str]) -> Cell:
     value = row[name]
-    text = escape(shown(name, value)).replace("_", "_<wbr>")
-    if name in ENDS and (ends := interval(name, *(row[end] for end in ENDS[name]))):
-        text += f" <small>{escape(ends)}</small>"
-    kind = ' class="number"' if numeric else ""
-    return f'<td{kind} data-value="{"" if _is_empty(value) else escape(str(value))}">{text}</td>'
-
-
-def _is_empty(value: Any) -> bool:
-    return bool(pd.isna(value)) or value == ""
+    ends = interval(name, *(row[end] for end in ENDS[name])) if name in ENDS else ""
+    return Cell(shown(name, value, precise), ends, "" if is_empty(value) else str(value), numeric)

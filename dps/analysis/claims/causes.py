@@ -8,32 +8,49 @@ import numpy as np
 import pandas as pd
 
 from dps.analysis.claims.claim import (
-    CURVE,
-    PLACE,
+    AT_SPARSE,
+    LEAST_PAIRS,
+    P_VALUE,
     SPARSE,
     Case,
     Claim,
     all_of,
     finished,
+    in_words,
+    number,
     span,
     sparse_and_dense,
     tally,
     verdict,
 )
+from dps.analysis.columns import ACROSS_NETWORKS, CURVE, STUDY, WORKLOAD
 from dps.analysis.measured import after_step_0
-from dps.analysis.studies import Results
+from dps.analysis.networks import criteria, of_criterion
+from dps.analysis.results import Results
+from dps.analysis.study_folder import OUTER_FRACTION
+from dps.analysis.theory import LEAST_BATCH_SIZES
 
-NETWORK = ["workload", "dataset", "model", "optimizer", "lr_schedule"]
-FACTOR = 1.5
 ALL_WEIGHTS = "with the gradients of pruned weights"
+# Claim 5
+SHARE_ABOVE = 0.95  # of the steps
+# Claim 6
+SLOPE_BATCH_SIZES = 3  # of a curve whose learning rates count
+LEAST_STUDIES = 3
+DEGREES_OF_FREEDOM = 3  # that a slope must leave
+BY_CHANCE = 2 * OUTER_FRACTION
+# Claim 7
+SHARE_NARROWER = 0.75
+RANGE_TRIALS = 2  # complete dense trials, which span a range
+# Claim 8
+FACTOR = 1.5
 
 
 def sparse_is_less_smooth(results: Results) -> Claim:
     """Claim 5, by the local Lipschitz constants measured during training (Figure 5)."""
     found = []
-    for key, rows in after_step_0(results.smoothness).groupby(NETWORK):
-        for pruning in rows.loc[rows["sparsity"] > 0, "pruning"].unique():
-            own = rows[(rows["pruning"] == pruning) | (rows["sparsity"] == 0)]
+    for key, rows in after_step_0(results.smoothness).groupby(list(WORKLOAD)):
+        for criterion in criteria(rows):
+            own = of_criterion(rows, criterion)
             case, text = _rising(own, "smoothness")
             found.append((key[0], case, f"{text}; {ALL_WEIGHTS}: {_rising(own, 'smoothness_all_weights')[1]}"))
     cases = [case for _, case, _ in found]
@@ -43,8 +60,9 @@ def sparse_is_less_smooth(results: Results) -> Claim:
         verdict(cases),
         "; ".join([tally(cases, "workloads with measured L"), *(f"{name}: {text}" for name, _, text in found)]) + ".",
         "Step 0 apart, at the batch sizes and steps measured at every sparsity, L averaged over steps and trials grows "
-        "from each sparsity to the next, and at 95% or more of the steps that dense and 90% have in common, 3 or more, "
-        "its mean over the trials is larger at 90%. The gradient is that over the weights that survive.",
+        f"from each sparsity to the next, and at {SHARE_ABOVE:.0%} or more of the steps that dense and {AT_SPARSE} "
+        f"have in common, {LEAST_PAIRS} or more, its mean over the trials is larger at {AT_SPARSE}. The gradient is "
+        "that over the weights that survive.",
     )
 
 
@@ -59,10 +77,11 @@ def _rising(rows: pd.DataFrame, name: str) -> tuple[Case, str]:
         for sparsity in (SPARSE, 0)
     ]
     sparse, dense = by_step[0].align(by_step[1], join="inner")
-    if len(sparse) < 3:
-        return None, f"{text}, {len(sparse)} common steps of 90% sparse and dense"
+    if len(sparse) < LEAST_PAIRS:
+        return None, f"{text}, {len(sparse)} common steps of {AT_SPARSE} sparse and dense"
     above = float((sparse > dense).mean())
-    return bool((np.diff(means) > 0).all()) and above >= 0.95, f"{text}, 90% above dense at {above:.0%} of the steps"
+    rises = bool((np.diff(means) > 0).all()) and above >= SHARE_ABOVE
+    return rises, f"{text}, {AT_SPARSE} above dense at {above:.0%} of the steps"
 
 
 def learning_rate_grows(results: Results) -> Claim:
@@ -82,10 +101,11 @@ def learning_rate_grows(results: Results) -> Claim:
         "The best learning rate grows with the batch size; best trials lie inside the search range.",
         verdict([all_of([grows, edges])]),
         f"{slopes}; at {at_edge} of {len(known)} best trials the learning rate lies at the edge of what was searched.",
-        "The common least-squares slope of log lr of the best trial against log B over all curves of 3 or more batch "
-        "sizes, each with its own level, is positive with a one-sided p < 0.05 (not positive: contradicts; otherwise: "
-        "cannot tell), and the best trials, 3 or more, do not have their learning rate in the outer 5% at either end "
-        "of its search range more often than the one in ten that chance puts there (one-sided binomial p < 0.05).",
+        "The common least-squares slope of log lr of the best trial against log B over all curves of "
+        f"{SLOPE_BATCH_SIZES} or more batch sizes, each with its own level, is positive with a one-sided p < {P_VALUE} "
+        f"(not positive: contradicts; otherwise: cannot tell), and the best trials, {LEAST_STUDIES} or more, do not "
+        f"have their learning rate in the outer {OUTER_FRACTION:.0%} at either end of its search range more often than "
+        f"the {in_words(BY_CHANCE)} that chance puts there (one-sided binomial p < {P_VALUE}).",
     )
 
 
@@ -93,26 +113,28 @@ def _slope_of_learning_rate(studies: pd.DataFrame) -> tuple[Case, float, int]:
     """Within-curve regression: whether the slope is positive, the slope, and the number of studies in it."""
     from scipy.stats import t
 
-    curves = [curve for _, curve in studies[studies["lr"].notna()].groupby(CURVE) if len(curve) >= 3]
+    curves = [
+        curve for _, curve in studies[studies["lr"].notna()].groupby(list(CURVE)) if len(curve) >= SLOPE_BATCH_SIZES
+    ]
     logs = [np.log(curve[["batch_size", "lr"]].to_numpy(float)) for curve in curves]
     points = sum(map(len, logs))
     free = points - len(logs) - 1
-    if free < 3:
+    if free < DEGREES_OF_FREEDOM:
         return None, math.nan, 0
     x, y = np.concatenate([log - log.mean(axis=0) for log in logs]).T
     slope = float(x @ y / (x @ x))
     error = math.sqrt(max(float(((y - slope * x) ** 2).sum()), 1e-24) / free / float(x @ x))
-    positive: Case = True if t.sf(slope / error, free) < 0.05 else None
+    positive: Case = True if t.sf(slope / error, free) < P_VALUE else None
     return (False if slope <= 0 else positive), slope, points
 
 
 def _more_than_chance(at_edge: int, studies: int) -> Case:
-    """False where more best trials lie in the outer tenth of the range than by chance, None with too few studies."""
+    """False where more best trials lie at the edge of the range than by chance, None with too few studies."""
     from scipy.stats import binomtest
 
-    if studies < 3:
+    if studies < LEAST_STUDIES:
         return None
-    return bool(binomtest(at_edge, studies, 0.1, "greater").pvalue >= 0.05)
+    return bool(binomtest(at_edge, studies, BY_CHANCE, "greater").pvalue >= P_VALUE)
 
 
 def range_narrows(results: Results) -> Claim:
@@ -120,26 +142,28 @@ def range_narrows(results: Results) -> Claim:
     studies = finished(results.studies)
     studies = studies[studies["censored"] == 0]
     complete = results.trials[results.trials["status"] == "complete"]
-    keys = [*CURVE, "batch_size"]
+    keys = list(STUDY)
     lr = complete.groupby(keys)["lr"].agg(["count", "min", "max"]).reset_index()
     widths = studies[keys].merge(lr, on=keys)
     widths["decades"] = np.log10(widths["max"] / widths["min"])
-    pairs = sparse_and_dense(widths, PLACE)
-    pairs = pairs[pairs["count_dense"] >= 2]
+    pairs = sparse_and_dense(widths, ACROSS_NETWORKS)
+    pairs = pairs[pairs["count_dense"] >= RANGE_TRIALS]
     narrower = (pairs["decades"] < pairs["decades_dense"]).sum()
-    enough = len(pairs) >= 3
-    figures = f"{len(pairs)} batch sizes have both networks run to the end of every trial (race=false); 3 are needed."
+    enough = len(pairs) >= LEAST_PAIRS
+    figures = f"{len(pairs)} batch sizes have both networks run to the end of every trial (race=false); "
+    figures += f"{LEAST_PAIRS} are needed."
     if enough:
-        figures = f"narrower when 90% sparse in {narrower} of {len(pairs)} pairs of studies; "
+        figures = f"narrower when {AT_SPARSE} sparse in {narrower} of {len(pairs)} pairs of studies; "
         figures += f"{span(list(pairs['decades']))} decades against {span(list(pairs['decades_dense']))} dense."
     return Claim(
         7,
         "The range of learning rates that succeed narrows with sparsity.",
-        ("holds" if narrower >= 0.75 * len(pairs) else "does not hold") if enough else "not enough data",
+        ("holds" if narrower >= SHARE_NARROWER * len(pairs) else "does not hold") if enough else "not enough data",
         figures,
-        "log10 of the largest over the least learning rate among complete trials is smaller at 90% than for dense at "
-        "75% or more of the batch sizes, of 3 or more that have two complete dense trials. Only studies without "
-        "censored trials count: a trial stopped by the race might have succeeded.",
+        f"log10 of the largest over the least learning rate among complete trials is smaller at {AT_SPARSE} than for "
+        f"dense at {SHARE_NARROWER:.0%} or more of the batch sizes, of {LEAST_PAIRS} or more that have "
+        f"{in_words(RANGE_TRIALS)} complete dense trials. Only studies without censored trials count: a trial stopped "
+        "by the race might have succeeded.",
     )
 
 
@@ -149,18 +173,19 @@ def theory_gives_the_ratio(results: Results) -> Claim:
     ratios = rows[["c1_ratio_predicted", "c1_ratio_measured"]].to_numpy(float)
     cases: list[Case] = [_close(predicted, measured) for predicted, measured in ratios]
     numbers = [
-        f"{row['workload']}: {_number(row['c1_ratio_predicted'])} predicted, {_number(row['c1_ratio_measured'])} "
-        f"measured; {ALL_WEIGHTS}: {_number(row['c1_ratio_predicted_all_weights'])} predicted"
+        f"{row['workload']}: {_ratio(row['c1_ratio_predicted'])} predicted, {_ratio(row['c1_ratio_measured'])} "
+        f"measured; {ALL_WEIGHTS}: {_ratio(row['c1_ratio_predicted_all_weights'])} predicted"
         for _, row in rows.iterrows()
     ]
     return Claim(
         8,
-        "c1 (90%) / c1 (dense) predicted from Delta, beta, L is close to the measured ratio of K*.",
+        f"c1 ({AT_SPARSE}) / c1 (dense) predicted from Delta, beta, L is close to the measured ratio of K*.",
         verdict(cases),
-        "; ".join([tally(cases, "90% sparse curves"), *numbers]) + ".",
+        "; ".join([tally(cases, f"{AT_SPARSE} sparse curves"), *numbers]) + ".",
         f"The product of the ratios of Delta, L and beta is within a factor of {FACTOR} of the ratio of the fitted c1, "
-        "for every workload that has both; this needs smoothness, noise and curves measured for the 90% sparse and the "
-        "dense network, and K* at 3 batch sizes of each. Gradients are those over the weights that survive.",
+        f"for every workload that has both; this needs smoothness, noise and curves measured for the {AT_SPARSE} "
+        f"sparse and the dense network, and K* at {LEAST_BATCH_SIZES} batch sizes of each. Gradients are those over "
+        "the weights that survive.",
     )
 
 
@@ -170,5 +195,5 @@ def _close(predicted: float, measured: float) -> Case:
     return bool(abs(math.log(predicted / measured)) <= math.log(FACTOR) + 1e-9)
 
 
-def _number(value: float) -> str:
-    return "not" if math.isnan(value) else f"{value:.2f}"
+def _ratio(value: float) -> str:
+    return number(value, ".2f", "not")

@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 
 SPARSE = 0.9  # the reference study's claims about sparse networks are about this sparsity
-CURVE = ["workload", "goal_error", "pruning", "sparsity"]
-PLACE = ["workload", "goal_error", "batch_size"]
+AT_SPARSE = f"{SPARSE:.0%}"
+LEAST_PAIRS = 3  # of studies, or of steps, sparse and dense, that are enough to judge
+P_VALUE = 0.05  # one-sided
+WORDS = {0.1: "one in ten", 0.25: "a quarter", 0.5: "half", 2: "two"}
 Case = bool | None  # borne out, contradicted, or None: these data cannot tell
 
 
@@ -47,6 +49,16 @@ def tally(cases: Sequence[Case], what: str) -> str:
     return text + (f", {count[None]} cannot tell" if count[None] else "")
 
 
+def in_words(number: float) -> str:
+    """A threshold as a rule's sentence has it: in words where it has one."""
+    return WORDS.get(number, f"{number:g}")
+
+
+def number(value: float, digits: str, unknown: str) -> str:
+    """The value in this format, or the word for an unknown one."""
+    return unknown if pd.isna(value) else f"{value:{digits}}"
+
+
 def span(values: Sequence[float], digits: str = ".2f") -> str:
     """The least and the greatest value, or the only one."""
     low, high = f"{min(values):{digits}}", f"{max(values):{digits}}"
@@ -59,7 +71,10 @@ def finished(studies: pd.DataFrame) -> pd.DataFrame:
 
 
 def sparse_and_dense(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """Each 90% sparse row beside the dense one with the same keys, whose columns end in _dense."""
+    """Each row at the sparsity SPARSE beside the dense one with the same keys, whose columns end in _dense.
+
+    The dense one may name any pruning criterion.
+    """
     dense = rows[rows["sparsity"] == 0].drop_duplicates(list(keys))
     return rows[np.isclose(rows["sparsity"], SPARSE)].merge(dense, on=list(keys), suffixes=("", "_dense"))
 

@@ -2,7 +2,7 @@
 
 from dps.analysis.claims import causes, curves
 from dps.analysis.claims.claim import Claim
-from dps.analysis.studies import Results
+from dps.analysis.results import Results
 
 __all__ = ["Claim", "judge"]
 

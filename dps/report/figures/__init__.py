@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 import matplotlib
 from matplotlib.figure import Figure
 
-from dps.analysis.studies import Results
+from dps.analysis.results import Results
 from dps.report.figures import courses, learning_rate, metaparameters, optimizers, paper, ratio, scaling, style
 from dps.report.figures.style import Drawing
 from dps.report.figures.subject import families, subjects
@@ -32,12 +32,12 @@ def _drawings(results: Results, asked: Collection[str]) -> Iterator[tuple[str, I
     asked for. Trials that the paper shows in one of the Figures 13 to 18 are Figure 3 where that is not asked for.
     """
     workloads = subjects(results.studies[results.studies["state"] == "finished"])
-    frames = (results.studies, results.smoothness, results.curves)
+    frames = (results.studies, results.smoothness, results.losses)
     looks = style.sparsity_looks(float(sparsity) for frame in frames for sparsity in frame["sparsity"])
     for workload in workloads:
         own = paper.trials_number(workload.key)
         yield "1", scaling.draw_one(workload, results.theory, looks)
-        yield own if own in asked else "3", metaparameters.draw(workload, results.trials)
+        yield own if own in asked else "3", metaparameters.draw(workload, results.trials, results.metaparameters)
         yield "4", learning_rate.draw(workload, results.trials)
     for family in families(workloads):
         number = paper.scaling_number(family.key)
@@ -45,7 +45,7 @@ def _drawings(results: Results, asked: Collection[str]) -> Iterator[tuple[str, I
         if number and (len(family.subjects) > 1 or "1" not in asked):
             yield number, scaling.draw_all(family, results.theory, looks)
     yield from (("5", courses.draw_smoothness(subject, looks)) for subject in subjects(results.smoothness))
-    yield from (("6", courses.draw_logs(subject, looks)) for subject in subjects(results.curves))
+    yield from (("6", courses.draw_losses(subject, looks)) for subject in subjects(results.losses))
     yield "12", ratio.draw(workloads, looks)
 
 

@@ -10,8 +10,9 @@ from dps.analysis.measured import after_step_0
 from dps.report.figures import style
 from dps.report.figures.style import Drawing, Look
 from dps.report.figures.subject import Subject, named
+from dps.report.wording import sparsity_name
 
-_LOGS = {
+_LOSSES = {
     "train_loss": "training loss (nats)",
     "validation_loss": "validation loss (nats)",
     "train_error": "training error (fraction)",
@@ -30,7 +31,7 @@ def draw_smoothness(subject: Subject, looks: Mapping[float, Look]) -> Iterator[D
     for batch_size, axes in zip(batch_sizes, grid.flat, strict=True):
         for sparsity, of_sparsity in rows[rows["batch_size"] == batch_size].groupby("sparsity"):
             mean = after_step_0(of_sparsity)["smoothness"].mean()
-            label = style.sparsity_name(sparsity) + (f": {mean:.3g}" if np.isfinite(mean) else "")
+            label = sparsity_name(sparsity) + (f": {mean:.3g}" if np.isfinite(mean) else "")
             _plot(axes, of_sparsity, "smoothness", label, looks[sparsity])
         axes.set_title(f"batch size {batch_size}")
         axes.set_xlabel("training step")
@@ -43,10 +44,10 @@ def draw_smoothness(subject: Subject, looks: Mapping[float, Look]) -> Iterator[D
     yield subject.name, f"{_heading(subject, rows)}. {what}. {_BAND}.", figure
 
 
-def draw_logs(subject: Subject, looks: Mapping[float, Look]) -> Iterator[Drawing]:
+def draw_losses(subject: Subject, looks: Mapping[float, Look]) -> Iterator[Drawing]:
     """Figure 6: loss and error on both sets, a row for each batch size; nothing without any."""
     rows = subject.rows
-    columns = [name for name in _LOGS if not _finite(rows, name).empty]
+    columns = [name for name in _LOSSES if not _finite(rows, name).empty]
     if not columns:
         return
     batch_sizes = sorted(set(rows["batch_size"]))
@@ -55,9 +56,9 @@ def draw_logs(subject: Subject, looks: Mapping[float, Look]) -> Iterator[Drawing
         for name, axes in zip(columns, line, strict=True):
             of_batch = _finite(rows[rows["batch_size"] == batch_size], name)
             for sparsity, of_sparsity in of_batch.groupby("sparsity"):
-                _plot(axes, of_sparsity, name, style.sparsity_name(sparsity), looks[sparsity])
+                _plot(axes, of_sparsity, name, sparsity_name(sparsity), looks[sparsity])
             axes.set_xlabel("training step")
-            axes.set_ylabel(_LOGS[name])
+            axes.set_ylabel(_LOSSES[name])
             style.powers_of_two(axes, "y", rows[name])
         line[0].set_title(f"batch size {batch_size}", loc="left")
     style.set_legend(figure)

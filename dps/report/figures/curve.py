@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from dps.report.figures import style
 from dps.report.figures.style import Look
+from dps.report.wording import sparsity_name
 
 BARS = (
     "Bars: 95% bootstrap intervals over the trials; an end that the race, or too few complete trials, leave unknown is "
@@ -46,7 +46,7 @@ def left_out(studies: pd.DataFrame) -> str:
     if missing.empty:
         return ""
     places = [
-        f"batch size {batch_size}, {style.sparsity_name(sparsity)}"
+        f"batch size {batch_size}, {sparsity_name(sparsity)}"
         for batch_size, sparsity in zip(missing["batch_size"], missing["sparsity"], strict=True)
     ]
     named = "; ".join(places[:3]) + (f"; and {len(places) - 3} more" if len(places) > 3 else "")

@@ -9,6 +9,7 @@ from dps.report.figures import style
 from dps.report.figures.metaparameters import BEST, STATUS_LOOKS
 from dps.report.figures.style import Drawing
 from dps.report.figures.subject import Subject, named
+from dps.report.wording import sparsity_name
 from dps.storage import records
 
 _CAPTION = (
@@ -32,7 +33,7 @@ def draw(subject: Subject, trials: pd.DataFrame) -> Iterator[Drawing]:
     for sparsity, axes in zip(sparsities, grid.flat, strict=False):
         for batch_size, study in trials[trials["sparsity"] == sparsity].groupby("batch_size"):
             _plot(axes, float(batch_size), study)
-        axes.set_title(style.sparsity_name(sparsity))
+        axes.set_title(sparsity_name(sparsity))
         axes.set_xlabel("batch size (examples)")
         axes.xaxis.set_tick_params(labelbottom=True)
     style.powers_of_two(grid[0, 0], "x", complete["batch_size"])

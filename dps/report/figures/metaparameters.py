@@ -1,6 +1,6 @@
 """Figures 3 and 13 to 18: the trials of every study in the space of metaparameters."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +9,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dps.protocol.metaparameters import Metaparameter
 from dps.report.figures import style
 from dps.report.figures.style import Drawing
-from dps.report.figures.subject import Subject, named
+from dps.report.figures.subject import Subject, named, safe
 from dps.storage import records
 
 STATUS_LOOKS: Mapping[str, Mapping[str, Any]] = {
@@ -35,40 +36,56 @@ _CAPTION = (
 
 
 @dataclass(frozen=True)
+class Quantity:
+    """What an axis shows: a column of the trials on a scale, linear, log, one_minus_log (log of 1 - x) or octaves."""
+
+    column: str
+    scale: str
+
+    @property
+    def label(self) -> str:
+        """The axis' label."""
+        name = LABELS.get(self.column, self.column.replace("_", " "))
+        return f"1 \N{MINUS SIGN} {name}" if self.scale == "one_minus_log" else name
+
+    def of(self, trials: pd.DataFrame) -> np.ndarray:
+        """The heights at which the trials are drawn."""
+        values = trials[self.column].to_numpy(float)
+        return 1 - values if self.scale == "one_minus_log" else values
+
+
+@dataclass(frozen=True)
 class Plane:
-    """Two of the trials' columns, `x` and `y`; `suffix` goes to the figure's name."""
+    """Two quantities; `suffix` goes to the figure's name."""
 
     suffix: str
-    x: str
-    y: str
-    decades: str  # those of "x" and "y" that have ticks at powers of ten
-    octaves: str = ""  # and at powers of two
+    x: Quantity
+    y: Quantity
 
 
-_LABELS = {
-    "lr": "learning rate",
-    "one_minus_momentum": "1 \N{MINUS SIGN} momentum",
-    "steps_run": "steps run",
-    "decay_steps": "decay steps",
-    "end_factor": "end factor",
-}
+LABELS = {"lr": "learning rate"}
+STEPS_RUN = Quantity("steps_run", "octaves")
 
 
-def draw(subject: Subject, trials: pd.DataFrame) -> Iterator[Drawing]:
-    """Learning rate against 1 - momentum, without momentum against the steps run; then the decay's metaparameters."""
-    trials = subject.trials(trials).assign(one_minus_momentum=lambda frame: 1 - frame["momentum"])
-    has_momentum = trials["momentum"].notna().any()
-    planes = [
-        Plane("", "lr", "one_minus_momentum", "xy") if has_momentum else Plane("", "lr", "steps_run", "x", "y"),
-        Plane("_decay", "decay_steps", "end_factor", "y"),
-    ]
-    for plane in planes:
-        shown = trials.dropna(subset=[plane.x, plane.y])
+def draw(subject: Subject, trials: pd.DataFrame, metaparameters: Sequence[Metaparameter]) -> Iterator[Drawing]:
+    """A figure for each plane of the metaparameters in which any trial of the subject has both values."""
+    trials = subject.trials(trials)
+    for plane in _planes(trials, metaparameters):
+        shown = trials.dropna(subset=[plane.x.column, plane.y.column])
         if not shown.empty:
             counts = shown["status"].value_counts()
             text = ", ".join(f"{counts.get(status, 0)} {status}" for status in records.STATUSES)
             caption = f"{subject.heading}, {named(subject.key['pruning'])} pruning ({text}). {_CAPTION}"
             yield subject.name + plane.suffix, caption, _figure(subject, shown, plane)
+
+
+def _planes(trials: pd.DataFrame, metaparameters: Sequence[Metaparameter]) -> list[Plane]:
+    """Learning rate against momentum, or where there is none the steps run; the decay's; and it against all others."""
+    known = {one.name: Quantity(one.name, one.scale) for one in metaparameters if one.name in trials}
+    lr, momentum, *decay = (known.pop(name) for name in ("lr", "momentum", "decay_steps", "end_factor"))
+    has_momentum = trials["momentum"].notna().any()
+    others = [Plane(f"_{safe(name)}", lr, quantity) for name, quantity in known.items()]
+    return [Plane("", lr, momentum if has_momentum else STEPS_RUN), Plane("_decay", *decay), *others]
 
 
 def _figure(subject: Subject, trials: pd.DataFrame, plane: Plane) -> Figure:
@@ -104,21 +121,22 @@ def _plot(axes: Axes, study: pd.DataFrame, plane: Plane) -> None:
 
 
 def _points(rows: pd.DataFrame, plane: Plane) -> tuple[np.ndarray, np.ndarray]:
-    return rows[plane.x].to_numpy(float), rows[plane.y].to_numpy(float)
+    return plane.x.of(rows), plane.y.of(rows)
 
 
 def _set_axes(grid: np.ndarray, used: np.ndarray, trials: pd.DataFrame, plane: Plane) -> None:
     """Common scales; labels and the ticks' numbers at the left, and at the lowest panel of each column."""
-    for which, name in (("x", plane.x), ("y", plane.y)):
-        if which in plane.decades:
-            style.powers_of_ten(grid[0, 0], which, trials[name], stride=2 if which == "x" and grid.shape[1] > 3 else 1)
-        if which in plane.octaves:
-            style.powers_of_two(grid[0, 0], which, trials[name], most=6)
+    for which, quantity in (("x", plane.x), ("y", plane.y)):
+        if quantity.scale in ("log", "one_minus_log"):
+            stride = 2 if which == "x" and grid.shape[1] > 3 else 1
+            style.powers_of_ten(grid[0, 0], which, quantity.of(trials), stride)
+        if quantity.scale == "octaves":
+            style.powers_of_two(grid[0, 0], which, quantity.of(trials), most=6)
     for column in range(grid.shape[1]):
         lowest = np.flatnonzero(used[:, column]).max()
         grid[lowest, column].tick_params(labelbottom=True)
-        grid[lowest, column].set_xlabel(_LABELS[plane.x])
+        grid[lowest, column].set_xlabel(plane.x.label)
         for axes in grid[lowest + 1 :, column]:
             axes.set_visible(False)
     for axes in grid[:, 0]:
-        axes.set_ylabel(_LABELS[plane.y])
+        axes.set_ylabel(plane.y.label)

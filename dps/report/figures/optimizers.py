@@ -7,6 +7,7 @@ import pandas as pd
 from dps.report.figures import curve, style
 from dps.report.figures.style import Drawing
 from dps.report.figures.subject import Family, named
+from dps.report.wording import sparsity_name
 
 
 def draw(family: Family) -> Iterator[Drawing]:
@@ -27,7 +28,7 @@ def draw(family: Family) -> Iterator[Drawing]:
             of_sparsity = studies[studies["sparsity"] == sparsity]
             if not of_sparsity.empty:
                 curve.plot(axes, of_sparsity, label, looks[label])
-        axes.set_title(style.sparsity_name(sparsity))
+        axes.set_title(sparsity_name(sparsity))
         axes.set_xlabel("batch size (examples)")
         style.powers_of_two(axes, "x", everything["batch_size"])
         style.powers_of_two(axes, "y", curve.heights(everything))

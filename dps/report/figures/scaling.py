@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from dps.report.figures import curve, style
 from dps.report.figures.style import Drawing, Look
 from dps.report.figures.subject import Family, Subject, named
+from dps.report.wording import sparsity_name
 
 Looks = Mapping[float, Look]
 _WHAT = (
@@ -34,7 +35,7 @@ def draw_one(subject: Subject, theory: pd.DataFrame, looks: Looks) -> Iterator[D
     _draw(subject, theory, looks, single, panels[len(single) : count - 1], panels[count - 1])
     for axes in grid[:, 0]:
         axes.set_ylabel("steps-to-result K*")
-    style.set_legend(figure, map(style.sparsity_name, sparsities))
+    style.set_legend(figure, map(sparsity_name, sparsities))
     yield subject.name, _caption(subject.heading, subject.rows, subject.key["pruning"]), figure
 
 
@@ -50,7 +51,7 @@ def draw_all(family: Family, theory: pd.DataFrame, looks: Looks) -> Iterator[Dra
         row[1].set_visible(len(single) > 1)
         _draw(subject, theory, looks, single, [row[2]], row[3])
         row[0].set_ylabel(f"{label}\nsteps-to-result K*").set_parse_math(False)
-    style.set_legend(figure, map(style.sparsity_name, looks))
+    style.set_legend(figure, map(sparsity_name, looks))
     rows = pd.concat([subject.rows for subject in members.values()])
     yield family.name, _caption(family.heading, rows, family.key["pruning"]), figure
 
@@ -68,11 +69,11 @@ def _draw(
     for sparsity, axes in single.items():
         of_sparsity = studies[studies["sparsity"] == sparsity]
         _plot_references(axes, of_sparsity, fits[fits["sparsity"] == sparsity])
-        curve.plot(axes, of_sparsity, style.sparsity_name(sparsity), looks[sparsity])
-        axes.set_title(style.sparsity_name(sparsity))
+        curve.plot(axes, of_sparsity, sparsity_name(sparsity), looks[sparsity])
+        axes.set_title(sparsity_name(sparsity))
     for axes in together:
         for sparsity, rows in studies.groupby("sparsity"):
-            curve.plot(axes, rows, style.sparsity_name(sparsity), looks[sparsity])
+            curve.plot(axes, rows, sparsity_name(sparsity), looks[sparsity])
         axes.set_title("all sparsities")
     for axes in [*single.values(), *together]:
         style.powers_of_two(axes, "y", curve.heights(studies))
@@ -116,7 +117,7 @@ def _plot_normalised(axes: Axes, studies: pd.DataFrame, looks: Looks) -> None:
     _plot_linear(axes, steps.index[steps.index >= shared[0]].to_numpy(float), 1.0)
     for sparsity, ratio in ratios.items():
         known = ratio.dropna()
-        label = style.sparsity_name(sparsity)
+        label = sparsity_name(sparsity)
         axes.plot(known.index.to_numpy(float), known.to_numpy(float), label=label, **looks[sparsity])
     axes.set_title("normalised")
     axes.set_ylabel(f"K* / K* at batch size {shared[0]}")

@@ -136,11 +136,6 @@ def powers_of_ten(axes: Axes, which: str, values: Iterable[float], stride: int =
     getattr(axes, f"set_{which}lim")(10.0 ** (low - pad), 10.0 ** (high + pad))
 
 
-def sparsity_name(sparsity: float) -> str:
-    """ "dense", or for example "90% sparse"."""
-    return f"{100 * sparsity:.6g}% sparse" if sparsity else "dense"
-
-
 def _positive(values: Iterable[float]) -> np.ndarray:
     numbers = np.asarray(list(values), dtype=float)
     return numbers[np.isfinite(numbers) & (numbers > 0)]

@@ -7,8 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-WORKLOAD = ("workload", "dataset", "model", "optimizer", "lr_schedule")
-PLACE = ["batch_size", "sparsity"]
+from dps.analysis.columns import CELL, GRID, WORKLOAD
+from dps.analysis.networks import criteria, of_criterion, recorded_with
+from dps.report.wording import trials_a_study
+
 NAMES = {
     "digits": "Digits",
     "mnist": "MNIST",
@@ -46,17 +48,16 @@ class Subject:
     @property
     def heading(self) -> str:
         """The title, the goal and the number of trials."""
-        return f"{self.title}: goal error {self.key['goal_error']:g}, {trials_text(self.rows)}"
+        return f"{self.title}: goal error {self.key['goal_error']:g}, {trials_a_study(self.rows['trials'])}"
 
     def trials(self, trials: pd.DataFrame) -> pd.DataFrame:
         """The trials of the subject's studies."""
-        columns = [*WORKLOAD, "goal_error", "pruning", *PLACE]
+        columns = [*WORKLOAD, "goal_error", "pruning", *CELL]
         return trials.merge(self.rows[columns].drop_duplicates(), on=columns)
 
     def theory(self, theory: pd.DataFrame) -> pd.DataFrame:
         """The rows of the theory's table of the subject's workload and goal."""
-        columns = ["workload", "goal_error"]
-        rows = theory[(theory[columns] == [self.key[name] for name in columns]).all(axis=1)]
+        rows = theory[(theory[list(GRID)] == [self.key[name] for name in GRID]).all(axis=1)]
         return _of_criterion(rows, self.key["pruning"])
 
 
@@ -71,7 +72,7 @@ class Family:
     @property
     def heading(self) -> str:
         """Data set, model, schedule, goal and number of trials."""
-        trials = trials_text(pd.concat([subject.rows for subject in self.subjects.values()]))
+        trials = trials_a_study(pd.concat([subject.rows["trials"] for subject in self.subjects.values()]))
         return f"{setting(self.key)}: goal error {self.key['goal_error']:g}, {trials}"
 
 
@@ -80,7 +81,7 @@ def subjects(frame: pd.DataFrame) -> list[Subject]:
     columns = [name for name in (*WORKLOAD, "goal_error") if name in frame.columns]
     found: list[tuple[Key, pd.DataFrame]] = []
     for values, rows in frame.groupby(columns, dropna=False):
-        for criterion in sorted(set(rows["pruning"][rows["sparsity"] > 0])) or [min(rows["pruning"])]:
+        for criterion in criteria(rows) or [min(rows["pruning"])]:
             key = {**dict(zip(columns, values, strict=True)), "pruning": criterion}
             found.append((key, _of_criterion(rows, criterion)))
     keys = [key for key, _ in found]
@@ -111,19 +112,15 @@ def named(word: str) -> str:
     return NAMES.get(word, word)
 
 
-def trials_text(studies: pd.DataFrame) -> str:
-    """For example "100 trials a study"."""
-    low, high = int(studies["trials"].min()), int(studies["trials"].max())
-    count = str(low) if low == high else f"{low} to {high}"
-    return f"{count} {'trial' if count == '1' else 'trials'} a study"
+def safe(text: str) -> str:
+    """The text as a part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9-]+", "_", text)
 
 
 def _of_criterion(rows: pd.DataFrame, criterion: str) -> pd.DataFrame:
     """Sparse rows of the criterion and all dense ones, those recorded with it in place of others of the same trial."""
-    is_own = rows["pruning"] == criterion
-    same = [name for name in (*PLACE, "trial", "step") if name in rows.columns]
-    kept = pd.concat([rows[is_own], rows[~is_own & (rows["sparsity"] == 0)]])
-    return kept.drop_duplicates(same).sort_index()
+    same = [name for name in (*CELL, "trial", "step") if name in rows.columns]
+    return recorded_with(of_criterion(rows, criterion), criterion, same)
 
 
 def _by_optimizer(group: Sequence[Subject]) -> dict[str, Subject]:
@@ -143,4 +140,4 @@ def _name(base: Sequence[str], key: Key, keys: Sequence[Key]) -> str:
     same = [other for other in keys if all(other[name] == key[name] for name in base)]
     different = [name for name in key if len({other[name] for other in same}) > 1]
     words = [*(key[name] for name in base), *(f"{name}_{key[name]}" for name in different)]
-    return re.sub(r"[^A-Za-z0-9-]+", "_", "_".join(words))
+    return safe("_".join(words))

@@ -1,0 +1,78 @@
+"""What trained the trials: the environments that studies recorded, and where the studies differ in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dps.storage.files import damaged, read_yaml
+
+FILE = Path(".hydra", "environment.yaml")
+REMEDY = "restore the file, or remove it to report without it"
+COLUMNS = ("folder", "key", "value")
+UNKNOWN = "not recorded"
+
+
+def read(folder: Path) -> list[Mapping[str, Any]]:
+    """The distinct environments that trained the trials of the study in a folder, in order; none without a record.
+
+    Each is an open mapping, for example of the versions of python and torch. ValueError where the file is damaged.
+    """
+    found: list[Mapping[str, Any]] = read_yaml(folder / FILE, list, REMEDY) or []
+    if not all(isinstance(environment, Mapping) for environment in found):
+        raise damaged(folder / FILE, "it does not hold a list of mappings", REMEDY)
+    return found
+
+
+def tabulated(by_folder: Mapping[str, Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
+    """A row for each study, key and value of its environments, as text: the columns COLUMNS, each row once.
+
+    A key that another environment has, and this one lacks, has the value UNKNOWN; a study without any has no row.
+    """
+    every = [environment for of_study in by_folder.values() for environment in of_study]
+    keys = list(dict.fromkeys(str(key) for environment in every for key in environment))
+    rows = [
+        (folder, key, _text(environment.get(key)))
+        for folder, of_study in by_folder.items()
+        for environment in of_study
+        for key in keys
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS), dtype="str").drop_duplicates(ignore_index=True)
+
+
+def shared(environments: pd.DataFrame) -> dict[str, str]:
+    """The keys with the same value wherever an environment is recorded, and that value."""
+    by_key = environments.groupby("key", sort=False)["value"]
+    return {str(key): values.iloc[0] for key, values in by_key if values.nunique() == 1}
+
+
+def differences(environments: pd.DataFrame, studies: int) -> list[str]:
+    """A sentence for each key with several values, with the number of studies of each, most first.
+
+    And one on those of the `studies` that record no environment. A study trained in two environments counts in both.
+    """
+    without = studies - environments["folder"].nunique()
+    if without == studies:
+        return ["No study records the environment that trained it."]
+    sentences = []
+    for key, rows in environments.groupby("key", sort=False):
+        counts = rows["value"].value_counts(sort=False).sort_values(ascending=False, kind="stable")
+        if len(counts) > 1:
+            parts = [f"{value} in {_studies(count)}" for value, count in counts.items()]
+            sentences.append(f"{key} differs: {', '.join(parts)}.")
+    if without:
+        sentences.append(f"{_studies(without)} {'records' if without == 1 else 'record'} no environment.")
+    return sentences
+
+
+def _studies(count: int) -> str:
+    return f"{count} {'study' if count == 1 else 'studies'}"
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return UNKNOWN
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,110 @@
+"""Gathers what lies in the folders of studies: the frames that every table, figure and claim is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from dps.analysis import environments
+from dps.analysis.budget_table import smaller_budgets
+from dps.analysis.coverage import absent
+from dps.analysis.measured import FILES, gather_measured
+from dps.analysis.mixtures import refuse_mixtures
+from dps.analysis.study_folder import CHECKPOINTS, StudyFolder, find, read
+from dps.analysis.study_table import known_to, rows_of_studies
+from dps.analysis.theory_table import theory_of_curves
+from dps.protocol.metaparameters import TABLE, Metaparameter
+from dps.storage import measurements, records
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything a report is made from; `gather` makes one of the folders of studies.
+
+    `trials` has every row of every trials.csv; `studies` (study.csv) a row for each study, with K* and its 95%
+    bootstrap interval in steps, the best trial's metaparameters and which of them lie in the outer 5% of their search
+    range; `theory` (theory.csv) a row for each curve of K* against the batch size; `budgets` (budget.csv) what fewer
+    trials would have found; `smoothness`, `noise` and `losses` what was measured during training. `missing` has a
+    sentence for each study that is absent or still running, and for whatever else was left out. `metaparameters` are
+    those that any study knows; `environments` has what trained the studies, as environments.tabulated gives it.
+    """
+
+    trials: pd.DataFrame
+    studies: pd.DataFrame
+    theory: pd.DataFrame
+    budgets: pd.DataFrame
+    smoothness: pd.DataFrame
+    noise: pd.DataFrame
+    losses: pd.DataFrame
+    missing: list[str]
+    metaparameters: Sequence[Metaparameter] = TABLE
+    environments: pd.DataFrame = field(default_factory=partial(environments.tabulated, {}))
+
+
+def gather(folders: Sequence[Path], measured: Sequence[Path] = ()) -> Results:
+    """All results at or below the `folders`, and the measurements also at or below those of `measured`.
+
+    ValueError where a folder holds no results, a file is damaged, two folders have the same place in a grid, or studies
+    of one workload and goal differ in something that no grid varies.
+    """
+    found = [read(path) for path in find(folders, (records.FILE, CHECKPOINTS))]
+    recorded = [study for study in found if not study.trials.empty]
+    if not recorded:
+        raise ValueError(f"{', '.join(map(str, folders))}: no study has recorded a trial yet; report when one has")
+    refuse_mixtures(recorded)
+    known = known_to(recorded)
+    studies = rows_of_studies(recorded, known)
+    paths = [study.path for study in found] + (find(measured, FILES) if measured else [])
+    paths = list({path.resolve(): path for path in paths}.values())
+    measures = (measurements.SMOOTHNESS, measurements.NOISE, measurements.CURVES)
+    smoothness, noise, losses = (gather_measured(paths, measure) for measure in measures)
+    trials = {str(study.path): study.trials for study in recorded}
+    return Results(
+        trials=joined(list(trials.values())),
+        studies=studies,
+        theory=theory_of_curves(studies, trials, smoothness, noise, losses),
+        budgets=smaller_budgets(studies, trials),
+        smoothness=smoothness,
+        noise=noise,
+        losses=losses,
+        missing=[*_running(found), *absent(studies, _begun(found)), *_without_space(studies)],
+        metaparameters=known,
+        environments=environments.tabulated({str(study.path): study.environments for study in recorded}),
+    )
+
+
+def joined(trials: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The trials of all studies in one frame, the metaparameters of any of them between seed and goal_error."""
+    names = list(dict.fromkeys(name for frame in trials for name in records.metaparameters_of(frame)))
+    fixed = [name for name in trials[0] if name not in names]
+    at = fixed.index("goal_error")
+    return pd.concat(trials, ignore_index=True)[[*fixed[:at], *names, *fixed[at:]]]
+
+
+def _running(studies: Sequence[StudyFolder]) -> list[str]:
+    return [
+        f"{study.path} is still running or was stopped, with {len(study.trials)} of its {study.trials_asked} trials "
+        "recorded: left out of the fits."
+        for study in studies
+        if study.running
+    ]
+
+
+def _begun(studies: Sequence[StudyFolder]) -> set[tuple[object, ...]]:
+    """The studies without a recorded trial, as coverage.absent takes them."""
+    keys = ("workload", "goal.error", "sparsity", "batch_size")
+    return {tuple(study.config.get(key) for key in keys) for study in studies if study.trials.empty}
+
+
+def _without_space(studies: pd.DataFrame) -> list[str]:
+    unknown = studies[studies["space"] == ""]
+    if unknown.empty:
+        return []
+    return [
+        f"In {len(unknown)} of {len(studies)} studies the trials are not the Sobol points of a recorded space, so that "
+        "whether the best lies at the edge of what was searched is not known."
+    ]

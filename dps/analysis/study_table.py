@@ -1,0 +1,78 @@
+"""study.csv: each study with its K*, how its trials ended, and the metaparameters of its best trial."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from dps.analysis import k_star
+from dps.analysis.columns import CELL, PROTOCOL
+from dps.analysis.command import command
+from dps.analysis.study_folder import DTYPES, StudyFolder
+from dps.protocol.metaparameters import TABLE, Metaparameter
+from dps.storage import records
+
+SORTED_BY = ["workload", "sparsity", "batch_size", "goal_error", "pruning"]
+FOUND = ("steps_to_result", "steps_low", "steps_high", "best_trial")
+SAID = ("boundary", "space", "state", "command", "folder")
+
+
+def rows_of_studies(studies: Sequence[StudyFolder], metaparameters: Sequence[Metaparameter] = TABLE) -> pd.DataFrame:
+    """A row for each study that has recorded a trial, with K* and its 95% interval in steps; empty where not known.
+
+    `boundary` names those of the best trial's metaparameters that lie in the outer 5% of their search range.
+    """
+    types = _types(metaparameters)
+    rows = pd.DataFrame([_row(study, metaparameters) for study in studies], columns=list(types))
+    return rows.astype({name: DTYPES[kind] for name, kind in types.items()}).sort_values(SORTED_BY, ignore_index=True)
+
+
+def known_to(studies: Iterable[StudyFolder]) -> tuple[Metaparameter, ...]:
+    """The metaparameters that any of the studies knows, those of TABLE first.
+
+    ValueError where two studies declare one name differently.
+    """
+    found: dict[str, tuple[Metaparameter, StudyFolder]] = {}
+    for study in studies:
+        for one in study.metaparameters:
+            known, other = found.setdefault(one.name, (one, study))
+            if known != one:
+                raise ValueError(
+                    f"{other.path} and {study.path} declare the metaparameter {one.name} differently; report on them "
+                    "apart"
+                )
+    return tuple(one for one, _ in found.values())
+
+
+def _types(metaparameters: Sequence[Metaparameter]) -> dict[str, type]:
+    return {
+        **{name: records.TYPES[name] for name in (*PROTOCOL, *CELL)},
+        **dict.fromkeys(("trials", *records.STATUSES, *FOUND), int),
+        **{one.name: one.type for one in metaparameters},
+        **dict.fromkeys(SAID, str),
+    }
+
+
+def _row(study: StudyFolder, metaparameters: Sequence[Metaparameter]) -> dict[str, Any]:
+    best = records.best(study.trials)
+    low, high = k_star.steps_interval(*k_star.bounds(study.trials))
+    row = {name: study.first[name] for name in (*PROTOCOL, *CELL)}
+    row |= {status: int((study.trials["status"] == status).sum()) for status in records.STATUSES}
+    row |= {"trials": len(study.trials), "steps_to_result": None, "steps_low": _steps(low), "steps_high": _steps(high)}
+    if best is not None:
+        row |= {"steps_to_result": best["steps_to_result"], "best_trial": best["trial"]}
+        row |= {one.name: best[one.name] for one in metaparameters if one.name in best}
+    return row | {
+        "boundary": "" if best is None else study.boundary(best),
+        "space": study.space,
+        "state": "running" if study.running else "finished",
+        "command": command(study),
+        "folder": str(study.path),
+    }
+
+
+def _steps(value: float) -> int | None:
+    return int(value) if math.isfinite(value) else None
