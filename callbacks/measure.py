@@ -10,27 +10,27 @@ from dps.models import Weights
 from dps.models.passes import Progress
 from dps.protocol.values import is_int, require
 from dps.storage import measurements
-from dps.storage.measurements import Table
+from dps.storage.measurements import Measurement
 
 Values = Callable[[int, Weights, Weights, Progress], Mapping[str, float]]
 
 
-def measure(trainer: pl.Trainer, task: StudyTask, table: Table, step: int, values: Values) -> None:
+def measure(trainer: pl.Trainer, task: StudyTask, kind: Measurement, step: int, values: Values) -> None:
     """Measure every running trial at `step`, and add the rows to the study's folder and to every logger.
 
-    `values(trial, weights, masks, progress)` gives a trial's values by column of the table. One trial at a time, so
+    `values(trial, weights, masks, progress)` gives a trial's values by column. One trial at a time, so
     that a measurement does not depend on which others still run. Every rank measures; the first publishes.
     """
     running, doing = task.stack.weights_by_trial(), task.doing
     rows = []
     for number, (trial, weights) in enumerate(running.items(), start=1):
-        progress = partial(_said, task, f"{table.name} {number}/{len(running)}")
+        progress = partial(_said, task, f"{kind.name} {number}/{len(running)}")
         rows.append({"trial": trial, "step": step, **values(trial, weights, task.stack.masks_of(trial), progress)})
     task.doing = doing
     if not rows or not trainer.is_global_zero:
         return
-    measurements.merge(task.study.folder, table, rows)
-    names = {name: table.name if name == table.name else f"{table.name}/{name}" for name in table.values}
+    measurements.merge(task.study.folder, kind, rows)
+    names = {name: kind.name if name == kind.name else f"{kind.name}/{name}" for name in kind.values}
     metrics = {f"{names[name]}/trial={row['trial']}": row[name] for row in rows for name in names}
     for logger in trainer.loggers:
         logger.log_metrics(metrics, step=step)

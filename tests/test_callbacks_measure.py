@@ -18,8 +18,7 @@ from command import dps, process, rows, study
 from torch import Tensor
 
 from callbacks import progress
-from dps.data import sources
-from dps.data import StudyData
+from dps.data import StudyData, sources
 from dps.engine import fit
 from dps.engine.module import StudyTask
 from dps.storage import measurements

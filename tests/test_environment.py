@@ -8,6 +8,7 @@ from command import dps, study
 from omegaconf import OmegaConf
 
 from dps.engine import environment
+from dps.storage import environments
 
 SMALL = ["batch_size=8", "goal.error=0.3", "goal.interval_steps=4", "max_steps=4"]
 
@@ -31,11 +32,11 @@ def test_a_study_says_where_it_was_trained(tmp_path: Path) -> None:
 def test_every_environment_is_kept_in_order(tmp_path: Path) -> None:
     one, other = {"torch": "2.9", "commit": None}, {"torch": "2.10", "commit": "abc+"}
     for found in (one, other, one):
-        environment.note(tmp_path, dict(found))
+        environments.note(tmp_path, dict(found))
     assert noted(tmp_path) == [one, other]
     (tmp_path / ".hydra" / "environment.yaml").write_text("torch: [")
     with pytest.raises(ValueError, match=r"environment\.yaml is damaged: .*; restore the file"):
-        environment.note(tmp_path, dict(one))
+        environments.note(tmp_path, dict(one))
 
 
 def test_the_commit_is_that_of_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from dps.analysis import environments
 from dps.analysis.results import gather
 from dps.report.page import page
 from dps.storage import records
+from dps.storage.environments import FILE
 
 CPU: dict[str, Any] = {"python": "3.11.9", "torch": "2.9.1", "device": "cpu", "threads": 2, "deterministic": True}
 
@@ -25,7 +26,7 @@ def study(folder: Path, batch_size: int, *recorded: dict[str, Any]) -> Path:
     row |= {"trial": 0, "seed": 0, "lr": 0.1, "status": "complete", "steps_to_result": 16, "steps_run": 16}
     records.merge(path, [row | {"interval_steps": 16, "max_steps": 64}])
     if recorded:
-        (path / environments.FILE).write_text(yaml.safe_dump(list(recorded), sort_keys=False))
+        (path / FILE).write_text(yaml.safe_dump(list(recorded), sort_keys=False))
     return path
 
 
@@ -75,7 +76,7 @@ def test_values_are_text_and_never_markup(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["a: [", "a: 1", "- 3", "", "- a\n- {}"])
 def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
-    path = study(tmp_path, 4) / environments.FILE
+    path = study(tmp_path, 4) / FILE
     path.write_text(text)
     with pytest.raises(ValueError, match=r"environment\.yaml is damaged: .*; restore the file, or remove it") as error:
         gather([tmp_path])

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from dps import main
 from dps.engine import fit
+from dps.protocol.outcome import STATUSES
 from dps.storage import records
 
 SMALL = ["batch_size=8", "goal.error=0.3", "goal.interval_steps=4", "max_steps=32"]
@@ -124,7 +125,7 @@ def test_a_sweep(sweep: tuple[Path, Done]) -> None:
             assert found["lr"].tolist() == pytest.approx(lr, rel=1e-12)
             assert found["momentum"].tolist() == pytest.approx(momentum, rel=1e-12)
             assert set(found["status"]) <= {"complete", "incomplete", "infeasible"}
-            counts = "/".join(str((found["status"] == status).sum()) for status in records.STATUSES)
+            counts = "/".join(str((found["status"] == status).sum()) for status in STATUSES)
             assert counts in done.stdout
             complete = found[found["status"] == "complete"]
             assert set(complete["steps_to_result"]) <= set(range(4, 33, 4))

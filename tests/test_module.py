@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from command import dps
 from torch import Tensor
 
-from dps.data import sources
-from dps.data import StudyData
+from dps.data import StudyData, sources
 from dps.engine.module import StudyTask
 from dps.models import SimpleCNN
 

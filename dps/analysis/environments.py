@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from dps.storage.files import damaged, read_yaml
-
-FILE = Path(".hydra", "environment.yaml")
-REMEDY = "restore the file, or remove it to report without it"
 COLUMNS = ("folder", "key", "value")
 UNKNOWN = "not recorded"
-
-
-def read(folder: Path) -> list[Mapping[str, Any]]:
-    """The distinct environments that trained the trials of the study in a folder, in order; none without a record.
-
-    Each is an open mapping, for example of the versions of python and torch. ValueError where the file is damaged.
-    """
-    found: list[Mapping[str, Any]] = read_yaml(folder / FILE, list, REMEDY) or []
-    if not all(isinstance(environment, Mapping) for environment in found):
-        raise damaged(folder / FILE, "it does not hold a list of mappings", REMEDY)
-    return found
 
 
 def tabulated(by_folder: Mapping[str, Sequence[Mapping[str, Any]]]) -> pd.DataFrame:

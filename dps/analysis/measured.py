@@ -9,29 +9,29 @@ import pandas as pd
 from dps.analysis.columns import MEASURED
 from dps.analysis.study_folder import DTYPES, StudyFolder, read
 from dps.storage import measurements, records
-from dps.storage.measurements import Table
+from dps.storage.measurements import Measurement
 
-FILES = tuple(f"{table.name}.csv" for table in (measurements.SMOOTHNESS, measurements.NOISE, measurements.CURVES))
+FILES = tuple(f"{kind.name}.csv" for kind in (measurements.SMOOTHNESS, measurements.NOISE, measurements.CURVES))
 
 
-def gather_measured(paths: Sequence[Path], table: Table) -> pd.DataFrame:
+def gather_measured(paths: Sequence[Path], kind: Measurement) -> pd.DataFrame:
     """All rows of the folders' files of this measurement, behind the columns MEASURED.
 
     ValueError where a file is damaged, or two folders measure the same trial of the same study.
     """
     types = {name: DTYPES[records.TYPES[name]] for name in MEASURED}
-    types |= {"trial": "Int64", "step": "Int64", **dict.fromkeys(table.values, "float64")}
+    types |= {"trial": "Int64", "step": "Int64", **dict.fromkeys(kind.values, "float64")}
     frames = [pd.DataFrame(columns=list(types)).astype(types)]
     owners: dict[tuple[Any, ...], Path] = {}
     for path in paths:
-        if (rows := measurements.read(path, table)).empty:
+        if (rows := measurements.read(path, kind)).empty:
             continue
         study = _study(read(path))
         for trial in rows["trial"].unique():
             other = owners.setdefault((*study.values(), trial), path)
             if other != path:
                 raise ValueError(
-                    f"{table.path(other)} and {table.path(path)} both measure trial {trial} of {study['workload']} at "
+                    f"{kind.path(other)} and {kind.path(path)} both measure trial {trial} of {study['workload']} at "
                     f"batch_size={study['batch_size']} sparsity={study['sparsity']:g}; give only one of the two"
                 )
         frames.append(pd.DataFrame(study, index=rows.index).join(rows).astype(types))

@@ -12,7 +12,7 @@ from dps.storage import ownership
 # Keys of .hydra/config.yaml that the columns have, or in which studies of one grid may differ.
 FREE = (
     *ownership.IGNORED,
-    *("workload", "names", "batch_size", "data.batch_size", "sparsity", "pruning", "race"),
+    *("workload", "names", "batch_size", "sparsity", "pruning", "race"),
     *("goal.error", "goal.interval_steps", "max_steps"),
 )
 
@@ -44,14 +44,9 @@ def _settings(study: StudyFolder) -> dict[str, Any]:
     settings = {name: study.first[name] for name in (*PARTS, *CHECKS)}
     if study.config:
         free = (*FREE, *(one.option for one in study.metaparameters))
-        kept = {key: _of_today(value) for key, value in study.config.items() if not _is_free(key, free)}
+        kept = {key: value for key, value in ownership.of_today(study.config).items() if not _is_free(key, free)}
         settings |= kept | {"trainer.precision": study.config.get("trainer.precision")}
     return settings | ({"space": study.space} if study.space else {})
-
-
-def _of_today(value: Any) -> Any:
-    """The value, or what a class or function that an older record names is called today."""
-    return ownership.FORMER_TARGETS.get(value, value) if isinstance(value, str) else value
 
 
 def _is_free(key: str, free: Sequence[str]) -> bool:

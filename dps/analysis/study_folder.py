@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dps.analysis import environments
 from dps.protocol.metaparameters import Metaparameter, declared
 from dps.protocol.space import Dimension, parse, sample
-from dps.storage import ownership, records
+from dps.storage import environments, ownership, records
 from dps.storage.files import damaged, read_yaml
 
 CHECKPOINTS = "trials=*.ckpt"

@@ -13,6 +13,7 @@ from dps.analysis.columns import CELL, PROTOCOL
 from dps.analysis.command import command
 from dps.analysis.study_folder import DTYPES, StudyFolder
 from dps.protocol.metaparameters import TABLE, Metaparameter
+from dps.protocol.outcome import STATUSES
 from dps.storage import records
 
 SORTED_BY = ["workload", "sparsity", "batch_size", "goal_error", "pruning"]
@@ -50,7 +51,7 @@ def known_to(studies: Iterable[StudyFolder]) -> tuple[Metaparameter, ...]:
 def _types(metaparameters: Sequence[Metaparameter]) -> dict[str, type]:
     return {
         **{name: records.TYPES[name] for name in (*PROTOCOL, *CELL)},
-        **dict.fromkeys(("trials", *records.STATUSES, *FOUND), int),
+        **dict.fromkeys(("trials", *STATUSES, *FOUND), int),
         **{one.name: one.type for one in metaparameters},
         **dict.fromkeys(SAID, str),
     }
@@ -60,7 +61,7 @@ def _row(study: StudyFolder, metaparameters: Sequence[Metaparameter]) -> dict[st
     best = records.best(study.trials)
     low, high = k_star.steps_interval(*k_star.bounds(study.trials))
     row = {name: study.first[name] for name in (*PROTOCOL, *CELL)}
-    row |= {status: int((study.trials["status"] == status).sum()) for status in records.STATUSES}
+    row |= {status: int((study.trials["status"] == status).sum()) for status in STATUSES}
     row |= {"trials": len(study.trials), "steps_to_result": None, "steps_low": _steps(low), "steps_high": _steps(high)}
     if best is not None:
         row |= {"steps_to_result": best["steps_to_result"], "best_trial": best["trial"]}

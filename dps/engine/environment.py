@@ -1,4 +1,4 @@
-"""Where a study was trained: versions, device, threads and precision, kept beside its configuration."""
+"""Where this process trains: versions, device, threads and precision."""
 
 import os
 import platform
@@ -8,13 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 
 import dps
-from dps.storage import files
-
-FILE = Path(".hydra", "environment.yaml")
-REMEDY = "restore the file, or remove it and with it what is known of earlier runs"
 
 
 def environment(device: torch.device, precision: str) -> dict[str, Any]:
@@ -31,16 +26,6 @@ def environment(device: torch.device, precision: str) -> dict[str, Any]:
         "float32_matrix_products": torch.backends.cuda.matmul.fp32_precision,
         "float32_convolutions": torch.backends.cudnn.conv.fp32_precision,  # type: ignore[attr-defined]
     }
-
-
-def note(folder: Path, found: dict[str, Any]) -> None:
-    """Add an environment to those that have trained trials of the study, in order, unless it is one of them."""
-    path = folder / FILE
-    with files.lock(folder):
-        earlier = files.read_yaml(path, list, REMEDY) or []
-        if found not in earlier:
-            path.parent.mkdir(exist_ok=True)
-            files.write_atomically(path, OmegaConf.to_yaml([*earlier, found]))
 
 
 def _commit() -> str | None:

@@ -17,12 +17,13 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from dps.engine import environment, tracking
+from dps.engine import tracking
+from dps.engine.environment import environment
 from dps.engine.memory import keep_freed_memory
 from dps.engine.module import StudyTask
 from dps.engine.study import Study
 from dps.stack.shape import SliceShape, slice_shape
-from dps.storage import files, records
+from dps.storage import environments, files, records
 
 log = logging.getLogger(__name__)
 STACK_REMEDY = "restore the file, or remove the folder to run its study again"
@@ -47,7 +48,7 @@ def fit_here(study: Study) -> pl.Trainer:
     trials = study.missing() if saved is None else study.trials
     task = StudyTask(study, trials, partial(_shape, study, len(trials)))
     if trainer.is_global_zero:
-        environment.note(study.folder, environment.environment(trainer.strategy.root_device, str(trainer.precision)))
+        environments.note(study.folder, environment(trainer.strategy.root_device, str(trainer.precision)))
     with tracking.closing(trainer.loggers):
         trainer.fit(task, datamodule=study.data(), ckpt_path=saved, weights_only=True)
         best = records.best(records.read(study.folder))

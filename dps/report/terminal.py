@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dps.analysis.columns import GRID, PROTOCOL
+from dps.protocol.outcome import STATUSES
 from dps.report import wording
 from dps.storage import records
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 LEGEND = (
-    f"In each cell: K*, the metaparameters of the best trial, and how many trials are {' / '.join(records.STATUSES)}; "
+    f"In each cell: K*, the metaparameters of the best trial, and how many trials are {' / '.join(STATUSES)}; "
     "- means goal not reached."
 )
 
@@ -76,7 +77,7 @@ def _cell(study: pd.DataFrame) -> Text:
     from rich.text import Text
 
     winner = records.best(study)
-    counts = "/".join(str((study["status"] == status).sum()) for status in records.STATUSES)
+    counts = "/".join(str((study["status"] == status).sum()) for status in STATUSES)
     if winner is None:
         return Text(f"{wording.NOTHING}\n{counts}")
     known = {name: winner[name] for name in records.metaparameters_of(study) if not wording.is_empty(winner[name])}

@@ -4,7 +4,7 @@ import csv
 import io
 import os
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +46,21 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object
     write_atomically(path, lines.getvalue())
 
 
-def read_csv(path: Path, remedy: str) -> tuple[list[str], list[tuple[int, list[str]]]] | None:
+def read_csv(
+    path: Path, columns: Callable[[Sequence[str]], Sequence[str]], remedy: str
+) -> tuple[list[str], list[tuple[int, list[str]]]] | None:
     """The header, and of each row the number of its last line and its values; None where there is no file.
 
-    ValueError, with what is wrong and the remedy, where the file is cut short, not UTF-8 or not CSV.
+    `columns` says for the header that is there what it should be.
+
+    ValueError, with what is wrong and the remedy, where the file is cut short, not UTF-8 or not CSV of these columns.
     """
     rows = []
     try:
         text = path.read_bytes().decode("utf-8")
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         header = next(reader, [])
+        _check_header(path, header, columns(header), remedy)
         for values in reader:
             if len(values) != len(header):
                 what = f"line {reader.line_num} has {len(values)} values, not {len(header)}"
@@ -67,13 +72,12 @@ def read_csv(path: Path, remedy: str) -> tuple[list[str], list[tuple[int, list[s
         raise damaged(path, f"byte {error.start} is not UTF-8 text", remedy) from error
     except csv.Error as error:
         raise damaged(path, f"line {reader.line_num}: {error}", remedy) from error
-    if text and not text.endswith("\n"):
+    if not text.endswith("\n"):
         raise damaged(path, f"line {reader.line_num} is cut short", remedy)
     return header, rows
 
 
-def check_header(path: Path, header: Sequence[str], columns: Sequence[str], remedy: str) -> None:
-    """ValueError, with what is wrong and the remedy, unless a file's header is just these columns in this order."""
+def _check_header(path: Path, header: Sequence[str], columns: Sequence[str], remedy: str) -> None:
     if missing := [name for name in columns if name not in header]:
         raise damaged(path, f"line 1 lacks the column {', '.join(missing)}", remedy)
     if unknown := [name for name in header if name not in columns]:

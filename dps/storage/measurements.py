@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dps.storage.files import check_header, damaged, lock, read_csv, write_csv
+from dps.storage.files import damaged, lock, read_csv, write_csv
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True)
-class Table:
-    """A measurement: the name of its file, without .csv, and its values, the columns after trial and step."""
+class Measurement:
+    """A kind of measurement: the name of its file, without .csv, and its values, the columns after trial and step."""
 
     name: str
     values: tuple[str, ...]
@@ -35,54 +35,54 @@ class Table:
 
 
 REMEDY = "restore the file, or remove it and with it these measurements"
-SMOOTHNESS = Table("smoothness", ("smoothness", "smoothness_all_weights"))
-NOISE = Table("noise", ("gradient_variance", "gradient_squared_norm", "noise_scale", "gradient_variance_all_weights"))
-CURVES = Table("curves", ("train_loss", "train_error", "validation_loss", "validation_error"))
+SMOOTHNESS = Measurement("smoothness", ("smoothness", "smoothness_all_weights"))
+NOISE = Measurement(
+    "noise", ("gradient_variance", "gradient_squared_norm", "noise_scale", "gradient_variance_all_weights")
+)
+CURVES = Measurement("curves", ("train_loss", "train_error", "validation_loss", "validation_error"))
 
 
-def read(folder: Path, table: Table) -> pd.DataFrame:
+def read(folder: Path, kind: Measurement) -> pd.DataFrame:
     """The measurements of a study sorted by trial and step, without rows where there are none; NaN where undefined.
 
     ValueError on a damaged file.
     """
     import pandas as pd
 
-    rows = _read_rows(table.path(folder), table)
-    frame = pd.DataFrame([(*key, *rows[key]) for key in sorted(rows)], columns=list(table.columns))
-    return frame.astype({"trial": "int64", "step": "int64"} | dict.fromkeys(table.values, "float64"))
+    rows = _read_rows(kind.path(folder), kind)
+    frame = pd.DataFrame([(*key, *rows[key]) for key in sorted(rows)], columns=list(kind.columns))
+    return frame.astype({"trial": "int64", "step": "int64"} | dict.fromkeys(kind.values, "float64"))
 
 
-def merge(folder: Path, table: Table, rows: Sequence[Mapping[str, float]]) -> None:
+def merge(folder: Path, kind: Measurement, rows: Sequence[Mapping[str, float]]) -> None:
     """Adds rows to the study's file, in place of those of the same trial and step; what is NaN becomes empty.
 
     ValueError on a damaged file, which stays as it is.
     """
-    path = table.path(folder)
+    path = kind.path(folder)
     with lock(folder):
-        merged = _read_rows(path, table)
-        merged |= {(int(row["trial"]), int(row["step"])): [float(row[name]) for name in table.values] for row in rows}
+        merged = _read_rows(path, kind)
+        merged |= {(int(row["trial"]), int(row["step"])): [float(row[name]) for name in kind.values] for row in rows}
         texts = ([*key, *("" if math.isnan(value) else repr(value) for value in merged[key])] for key in sorted(merged))
-        write_csv(path, table.columns, texts)
+        write_csv(path, kind.columns, texts)
 
 
-def _read_rows(path: Path, table: Table) -> dict[tuple[int, int], list[float]]:
+def _read_rows(path: Path, kind: Measurement) -> dict[tuple[int, int], list[float]]:
     rows: dict[tuple[int, int], list[float]] = {}
-    if (found := read_csv(path, REMEDY)) is None:
+    if (found := read_csv(path, lambda _: kind.columns, REMEDY)) is None:
         return rows
-    header, lines = found
-    check_header(path, header, table.columns, REMEDY)
-    for line, texts in lines:
-        trial, step, *values = _parsed(path, table, line, texts)
+    for line, texts in found[1]:
+        trial, step, *values = _parsed(path, kind, line, texts)
         if (key := (int(trial), int(step))) in rows:
             raise damaged(path, f"line {line} repeats trial {trial} at step {step}", REMEDY)
         rows[key] = values
     return rows
 
 
-def _parsed(path: Path, table: Table, line: int, texts: list[str]) -> list[float]:
+def _parsed(path: Path, kind: Measurement, line: int, texts: list[str]) -> list[float]:
     found: list[float] = []
-    for name, text in zip(table.columns, texts, strict=True):
-        is_key = name not in table.values
+    for name, text in zip(kind.columns, texts, strict=True):
+        is_key = name not in kind.values
         try:
             found.append(int(text) if is_key else float(text or "nan"))
         except ValueError:

@@ -86,7 +86,7 @@ def _claim(folder: Path, cfg: DictConfig, overrides: Sequence[str], metaparamete
 
 
 def _differences(saved: Mapping[str, Any], asked: Any, metaparameters: Sequence[str]) -> list[str]:
-    there, here = _of_today(dict(_flat(saved))), dict(_flat(asked))
+    there, here = of_today(dict(_flat(saved))), dict(_flat(asked))
     absent = object()
     return [
         f"{key} is {_shown(there, key)} there and {_shown(here, key)} here"
@@ -95,7 +95,8 @@ def _differences(saved: Mapping[str, Any], asked: Any, metaparameters: Sequence[
     ]
 
 
-def _of_today(flat: Mapping[str, Any]) -> dict[str, Any]:
+def of_today(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """A recorded configuration, by dotted key, in the words of today."""
     return {
         key: FORMER_TARGETS.get(value, value) if key.endswith("._target_") else value
         for key, value in flat.items()

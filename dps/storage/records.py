@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from dps.protocol import metaparameters
 from dps.protocol.metaparameters import Metaparameter
-from dps.protocol.outcome import STATUSES as STATUSES
+from dps.protocol.outcome import STATUSES
 from dps.protocol.values import shown
-from dps.storage.files import check_header, damaged, lock, read_csv, write_csv
+from dps.storage.files import damaged, lock, read_csv, write_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,6 @@ _AFTER: dict[str, type[str | float]] = {
 # Between them stand the metaparameters: those of the protocol, then those that a configuration declares.
 TYPES: dict[str, type[str | float]] = {**_BEFORE, **{row.name: row.type for row in metaparameters.TABLE}, **_AFTER}
 COLUMNS = tuple(TYPES)
-OPTIONS = {row.name: row.option for row in metaparameters.TABLE}  # TEMPORARY
 REMEDY = "restore the file, or remove it to run its trials again"
 Row = dict[str, Any]
 
@@ -127,12 +126,9 @@ def best(frame: pd.DataFrame) -> pd.Series[Any] | None:
 
 def _read_rows(path: Path) -> tuple[tuple[str, ...], list[Row]]:
     """The columns, and the rows in the order of their trials."""
-    if (found := read_csv(path, REMEDY)) is None:
+    if (found := read_csv(path, _expected, REMEDY)) is None:
         return COLUMNS, []
-    header, lines = found
-    first = len(_BEFORE) + len(metaparameters.TABLE)
-    columns = _columns(header[first : first + max(0, len(header) - len(COLUMNS))])
-    check_header(path, header, columns, REMEDY)
+    columns, lines = tuple(found[0]), found[1]
     rows: dict[int, Row] = {}
     for line, values in lines:
         row = _parsed(path, line, dict(zip(columns, values, strict=True)))
@@ -140,6 +136,12 @@ def _read_rows(path: Path) -> tuple[tuple[str, ...], list[Row]]:
             raise damaged(path, f"line {line} repeats trial {row['trial']}", REMEDY)
         rows[row["trial"]] = row
     return columns, [rows[trial] for trial in sorted(rows)]
+
+
+def _expected(header: Sequence[str]) -> tuple[str, ...]:
+    """The columns of a record with as many declared metaparameters as the header has, by the names that it has."""
+    first = len(_BEFORE) + len(metaparameters.TABLE)
+    return _columns(header[first : first + max(0, len(header) - len(COLUMNS))])
 
 
 def _types(columns: Sequence[str], rows: Sequence[Row]) -> dict[str, type[str | float]]:

@@ -122,4 +122,3 @@ def report(returns: Sequence[JobReturn]) -> None:
 def _folder(job: JobReturn) -> Path:
     assert job.hydra_cfg is not None
     return Path(job.hydra_cfg.hydra.runtime.output_dir)
-

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dps.protocol.metaparameters import Metaparameter
+from dps.protocol.outcome import STATUSES
 from dps.report.figures import style
 from dps.report.figures.style import Drawing
 from dps.report.figures.subject import Subject, named, safe
@@ -74,7 +75,7 @@ def draw(subject: Subject, trials: pd.DataFrame, metaparameters: Sequence[Metapa
         shown = trials.dropna(subset=[plane.x.column, plane.y.column])
         if not shown.empty:
             counts = shown["status"].value_counts()
-            text = ", ".join(f"{counts.get(status, 0)} {status}" for status in records.STATUSES)
+            text = ", ".join(f"{counts.get(status, 0)} {status}" for status in STATUSES)
             caption = f"{subject.heading}, {named(subject.key['pruning'])} pruning ({text}). {_CAPTION}"
             yield subject.name + plane.suffix, caption, _figure(subject, shown, plane)
 

@@ -1,0 +1,30 @@
+"""The environments that have trained trials of a study: .hydra/environment.yaml, a list of mappings, each once."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from dps.storage.files import damaged, lock, read_yaml, write_atomically
+
+FILE = Path(".hydra", "environment.yaml")
+REMEDY = "restore the file, or remove it and with it what is known of earlier runs"
+Environment = Mapping[str, Any]  # open, for example of the versions of python and torch
+
+
+def read(folder: Path) -> list[Environment]:
+    """Those of the study in a folder, in order; none without a record. ValueError where the file is damaged."""
+    found: list[Environment] = read_yaml(folder / FILE, list, REMEDY) or []
+    if not all(isinstance(environment, Mapping) for environment in found):
+        raise damaged(folder / FILE, "it does not hold a list of mappings", REMEDY)
+    return found
+
+
+def note(folder: Path, environment: Environment) -> None:
+    """Add an environment to those of the study, unless it is one of them."""
+    with lock(folder):
+        earlier = read(folder)
+        if environment not in earlier:
+            (folder / FILE).parent.mkdir(exist_ok=True)
+            write_atomically(folder / FILE, OmegaConf.to_yaml([*earlier, environment]))
