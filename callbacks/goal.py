@@ -46,7 +46,7 @@ class Goal(Callback):
         rows, is_finite = task.stack.running(), task.stack.finite()
         self.seconds.train(rows, time.perf_counter())
         finite = {trial: is_finite[row] for trial, row in rows.items()}
-        verdicts = self._verdicts(task, [trial for trial in rows if finite[trial]]) if due else {}
+        verdicts = self.verdicts(task, [trial for trial in rows if finite[trial]]) if due else {}
         reached = [trial for trial, verdict in verdicts.items() if verdict.reached]
         finite |= {trial: verdicts[trial].finite for trial in reached}
         race = task.study.cfg.race
@@ -60,7 +60,8 @@ class Goal(Callback):
         task.doing = self._news(task, verdicts)
         trainer.should_stop = not task.stack.running()
 
-    def _verdicts(self, task: StudyTask, trials: Sequence[int]) -> dict[int, Verdict]:
+    def verdicts(self, task: StudyTask, trials: Sequence[int]) -> dict[int, Verdict]:
+        """What this check finds of each of the trials: the place for another rule of when the goal is reached."""
         start, rows = time.perf_counter(), task.stack.running()
         found = self.check(_on_validation_set(task), [rows[trial] for trial in trials])
         if found:

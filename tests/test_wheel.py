@@ -32,7 +32,7 @@ def test_the_wheel_holds_all_packages_and_nothing_else(wheel: Path) -> None:
         str(path.relative_to(ROOT))
         for package in PACKAGES
         for path in (ROOT / package).rglob("*")
-        if path.suffix in (".py", ".yaml", ".html", ".css", ".js")
+        if path.suffix in (".py", ".yaml", ".html", ".css", ".js", ".typed")
     }
     assert held == sources
     assert {"dps/report/templates/page.html", "dps/report/page.css", "dps/report/page.js"} <= held

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from dps.protocol.values import require
 from dps.storage import cache
 
 DIGITS_TRAIN_EXAMPLES = 1500
@@ -122,8 +123,7 @@ def _open(source: Any, root: str, download: bool, searched: str, names: Sequence
     """Return torchvision's training and test set, with the reason in the user's words where that fails."""
     folder = _absolute(root) / searched
     title = source.__name__
-    if not isinstance(download, bool):
-        raise ValueError(f"data.download={download}: true or false is expected")
+    require(isinstance(download, bool), "data.download", download, "true or false")
     missing = [name for name in names if not (folder / name).is_file()]
     if missing and not download:
         raise ValueError(

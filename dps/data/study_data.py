@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from dps.data.sources import Images
+from dps.protocol.values import require
 
 _SPLIT, _EPOCH = 0, 1  # what a permutation is for: part of its seed
 _PIXEL_LEVELS = 256
@@ -66,8 +67,8 @@ class StudyData(pl.LightningDataModule):
             all (null), which leaves them in [0, 1].
 
     Raises:
-        ValueError: batch_size, seed or standardise is out of range; in `setup`, batch_size exceeds the training set or
-            does not divide by the number of ranks, or the images cannot be read.
+        ValueError: standardise is none of these; in `setup`, batch_size exceeds the training set, or the images cannot
+            be read.
     """
 
     train_images: Tensor
@@ -87,12 +88,7 @@ class StudyData(pl.LightningDataModule):
         **source: Any,
     ) -> None:
         super().__init__()
-        if type(batch_size) is not int or batch_size < 1:
-            raise ValueError(f"batch_size={batch_size}: a positive integer is expected")
-        if type(seed) is not int or seed < 0:
-            raise ValueError(f"seed_data={seed}: an integer of at least 0 is expected")
-        if standardise not in ("all", "channel", None):
-            raise ValueError(f"data.standardise={standardise}: all, channel or null is expected")
+        require(standardise in ("all", "channel", None), "data.standardise", standardise, "all, channel or null")
         self.load = load
         self.batch_size = batch_size
         self.seed = seed
@@ -116,7 +112,6 @@ class StudyData(pl.LightningDataModule):
         """Read, split, standardise and place the data; a second call for the same device and precision does nothing."""
         device, dtype = torch.device("cpu"), torch.float32
         if self.trainer:
-            self._check_ranks(self.trainer.world_size)
             device = self.trainer.strategy.root_device
             dtype = torch.float64 if self.trainer.precision == "64-true" else torch.float32
         if self._placement == (device, dtype):
@@ -134,20 +129,11 @@ class StudyData(pl.LightningDataModule):
         """Return the order in which the training set is read."""
         return Stream(len(self.train_labels), self.batch_size, self.seed, self.train_labels.device)
 
-    def _check_ranks(self, ranks: int) -> None:
-        if self.batch_size % ranks:
-            raise ValueError(
-                f"trainer.devices={ranks}: batch_size={self.batch_size} cannot be shared evenly by {ranks} ranks, "
-                "so choose a number of devices that divides it"
-            )
-
     def _place(self, images: Images, device: torch.device, dtype: torch.dtype) -> None:
         examples = len(images.train)
         validation, train = _permutation(examples, self.seed, _SPLIT).tensor_split([examples // 10])
-        if self.batch_size > len(train):
-            raise ValueError(
-                f"batch_size={self.batch_size}: at most {len(train)} is expected, the number of training examples"
-            )
+        fits = self.batch_size <= len(train)
+        require(fits, "batch_size", self.batch_size, f"at most {len(train)}, the size of the training set")
         if self.train_examples not in (None, len(train)):
             raise ValueError(
                 f"data.train_examples={self.train_examples}: the training file leaves {len(train)}; "

@@ -48,7 +48,12 @@ def check(cfg: DictConfig) -> None:
     for key, or_null in (("race", ""), ("goal.early_reject", ""), ("stack.products", ", or null to measure it")):
         value = OmegaConf.select(cfg, key)
         require(isinstance(value, bool) or (value is None and or_null != ""), key, value, f"true or false{or_null}")
-    require(cfg.trainer.precision in PRECISIONS, "trainer.precision", cfg.trainer.precision, f"one of {PRECISIONS}")
+    require(
+        cfg.trainer.precision in PRECISIONS,
+        "trainer.precision",
+        cfg.trainer.precision,
+        f"one of {', '.join(PRECISIONS)}",
+    )
     shares = cfg.batch_size % cfg.trainer.devices == 0
     require(shares, "trainer.devices", cfg.trainer.devices, f"a divisor of batch_size={cfg.batch_size}")
     if cfg.sparsity > HARMLESS_SPARSITY:

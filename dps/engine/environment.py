@@ -14,17 +14,21 @@ import dps
 
 def environment(device: torch.device, precision: str) -> dict[str, Any]:
     """What a result may depend on beside its configuration, for a study on this device in the trainer's precision."""
+    backends: Any = torch.backends
+    on_gpu = device.type == "cuda"
+    products = backends.cuda.matmul if on_gpu else backends.mkldnn.matmul
+    convolutions = backends.cudnn.conv if on_gpu else backends.mkldnn.conv
     return {
         "dps": version("dps"),
         "commit": _commit(),
         "python": platform.python_version(),
         **{name.replace("-", "_"): version(name) for name in ("torch", "torchvision", "pytorch-lightning", "numpy")},
         "system": f"{platform.system()} {platform.machine()}",
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+        "device": torch.cuda.get_device_name(device) if on_gpu else _processor(),
         "threads": torch.get_num_threads(),
         "precision": precision,
-        "float32_matrix_products": torch.backends.cuda.matmul.fp32_precision,
-        "float32_convolutions": torch.backends.cudnn.conv.fp32_precision,  # type: ignore[attr-defined]
+        "float32_matrix_products": products.fp32_precision,
+        "float32_convolutions": convolutions.fp32_precision,
     }
 
 

@@ -114,7 +114,7 @@ def refuse_conflict(
         if different:
             raise ValueError(
                 f"{folder / FILE} holds trial {row['trial']} with {' and '.join(different)}; ask for another trial "
-                "number or another folder with hydra.run.dir=FOLDER"
+                "number, or another folder with hydra.run.dir=FOLDER, in a sweep with hydra.sweep.dir=FOLDER"
             )
 
 

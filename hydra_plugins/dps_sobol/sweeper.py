@@ -14,6 +14,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from dps.protocol.values import require
 from hydra_plugins.dps_sobol import grid
 
 
@@ -55,8 +56,7 @@ class SobolSweeper(Sweeper):
 
     def _jobs(self, command: grid.CommandLine) -> list[list[str]]:
         for name, value in (("trials", self.trials), ("trials_per_job", self.trials_per_job)):
-            if value is not None and value < 1:
-                raise ValueError(f"hydra.sweeper.{name}={value} must be a positive integer")
+            require(value is None or value > 0, f"hydra.sweeper.{name}", value, "a positive integer")
         jobs, points = [], command.points()
         for number, point in enumerate(points, start=1):
             study = [*command.fixed, *(f"{key}={value}" for key, value in point.items())]
