@@ -4,7 +4,7 @@ Each network is a function (parameters, images) -> logits, with the parameters i
 of every layer, from the first to the last.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -59,6 +59,19 @@ def small(parameters: Sequence[Tensor], images: Tensor) -> Tensor:
     w1, b1, w2, b2, w3, b3 = parameters
     x = torch.relu(tensorflow_conv(images, w1, b1, stride=2))
     return torch.relu(x.reshape(len(x), -1) @ w2.T + b2) @ w3.T + b3
+
+
+def gradients(
+    network: Network, weights: Mapping[str, Tensor], row: int, images: Tensor, labels: Tensor
+) -> list[Tensor]:
+    """The gradient of the mean loss of one row of weights (S, ...), parameter by parameter."""
+    leaves = [values[row].clone().requires_grad_() for values in weights.values()]
+    F.cross_entropy(network(leaves, images), labels).backward()
+    found = []
+    for leaf in leaves:
+        assert leaf.grad is not None
+        found.append(leaf.grad)
+    return found
 
 
 def train(

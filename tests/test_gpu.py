@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from command import dps, rows, study
-from test_trials import RESNET8, SIMPLE_CNN, Batch, Network, Stack, assert_close, assert_equal
+from networks import RESNET8, SIMPLE_CNN, Batch, Network, Training, assert_close, assert_equal
 
 from dps.engine.module import StudyTask
 
@@ -28,7 +28,7 @@ def moved(batches: list[Batch]) -> list[Batch]:
 def test_a_trajectory_is_that_of_a_cpu(network: Network, products: bool) -> None:
     network, batches = replace(network, products=products), network.batches(100, 2)
     masks = network.random_masks(range(3), 0.9)
-    here, there = (Stack(network, range(3), 3, masks=masks, device=device) for device in ("cpu", DEVICE))
+    here, there = (Training(network, range(3), 3, masks=masks, device=device) for device in ("cpu", DEVICE))
     for batch, same in zip(batches, moved(batches), strict=True):
         here.step(batch)
         there.step(same)
@@ -39,11 +39,11 @@ def test_a_trajectory_is_that_of_a_cpu(network: Network, products: bool) -> None
 @pytest.mark.parametrize("products", [False, True], ids=["grouped", "products"])
 def test_neighbours_change_no_bit(products: bool) -> None:
     network = replace(SIMPLE_CNN, products=products)
-    stacks = [Stack(network, seeds, 3, dtype=torch.float32, device=DEVICE) for seeds in ([0, 1, 2], [7, 8, 9, 2])]
+    runs = [Training(network, seeds, 3, dtype=torch.float32, device=DEVICE) for seeds in ([0, 1, 2], [7, 8, 9, 2])]
     for batch in moved(network.batches(200, 8, torch.float32)):
-        for stack in stacks:
-            stack.step(batch)
-    assert_equal(stacks[0].weights(2), stacks[1].weights(2))
+        for run in runs:
+            run.step(batch)
+    assert_equal(runs[0].weights(2), runs[1].weights(2))
 
 
 @pytest.mark.parametrize("sparsity", ["0", "0.9"])

@@ -1,94 +1,45 @@
 """Gradients over the training set against plain autograd on plain networks, in float64."""
 
-from collections.abc import Callable, Iterable
-
-import plain
 import pytest
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from networks import RESNET8, SHALLUE, SIMPLE_CNN, Network
+from plain import gradients
 
-from dps.models import ResNet8, SimpleCNN, SimpleCNNShallue, initialise
-from dps.models.gradients import Weights, example_gradients, mean_gradients, squared_norms, survivors_and_all
+from dps.models.gradients import example_gradients, mean_gradients, squared_norms, survivors_and_all
 
 NETWORKS = [
-    pytest.param(SimpleCNN, plain.simple_cnn, (1, 28, 28), id="simple_cnn"),
-    pytest.param(ResNet8, plain.resnet8, (3, 32, 32), id="resnet8"),
-    pytest.param(SimpleCNNShallue, plain.simple_cnn_shallue, (1, 28, 28), id="simple_cnn_shallue"),
+    pytest.param(SIMPLE_CNN, id="simple_cnn"),
+    pytest.param(RESNET8, id="resnet8"),
+    pytest.param(SHALLUE, id="simple_cnn_shallue"),
 ]
 
 
-def stack(build: Callable[[], nn.Module], seeds: Iterable[int]) -> tuple[nn.Module, Weights]:
-    """A float64 model without values, and the weights (S, ...) of trials with biases that are not zero."""
-    model = build().double()
-    trials = []
-    for seed in seeds:
-        initialise(model, seed)
-        generator = torch.Generator().manual_seed(seed)
-        trials.append(
-            [
-                p.detach().clone() if p.ndim > 1 else torch.randn(p.shape, generator=generator).double() / 10
-                for p in model.parameters()
-            ]
-        )
-    names = [name for name, _ in model.named_parameters()]
-    weights = {name: torch.stack(values) for name, values in zip(names, zip(*trials, strict=True), strict=True)}
-    return model.to("meta"), weights
-
-
-def half(weights: Weights) -> Weights:
-    generator = torch.Generator().manual_seed(7)
-    return {name: (torch.rand(w.shape, generator=generator) < 0.5).to(w) for name, w in weights.items()}
-
-
-def examples(image: tuple[int, ...], number: int) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(3)
-    images = torch.randn(number, *image, dtype=torch.float64, generator=generator)
-    return images, torch.randint(0, 10, (number,), generator=generator)
-
-
-def plain_gradients(network: plain.Network, weights: Weights, row: int, images: Tensor, labels: Tensor) -> list[Tensor]:
-    leaves = [values[row].clone().requires_grad_() for values in weights.values()]
-    F.cross_entropy(network(leaves, images), labels).backward()
-    found = []
-    for leaf in leaves:
-        assert leaf.grad is not None
-        found.append(leaf.grad)
-    return found
-
-
-@pytest.mark.parametrize(("build", "network", "image"), NETWORKS)
-def test_every_trial_has_the_gradient_of_its_mean_loss(
-    build: Callable[[], nn.Module], network: plain.Network, image: tuple[int, ...]
-) -> None:
-    model, weights = stack(build, [4, 9])
-    images, labels = examples(image, 11)
-    found = mean_gradients(model, weights, images, labels, examples_per_pass=4)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_trial_has_the_gradient_of_its_mean_loss(network: Network) -> None:
+    weights, (images, labels) = network.weights([4, 9]), network.examples(11)
+    found = mean_gradients(network.stacked(), weights, images, labels, examples_per_pass=4)
     for row in range(2):
-        expected = plain_gradients(network, weights, row, images, labels)
+        expected = gradients(network.plain, weights, row, images, labels)
         for name, gradient in zip(weights, expected, strict=True):
             torch.testing.assert_close(found[name][row], gradient, rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize(("build", "network", "image"), NETWORKS)
-def test_every_example_has_a_gradient_of_its_own(
-    build: Callable[[], nn.Module], network: plain.Network, image: tuple[int, ...]
-) -> None:
-    model, weights = stack(build, [4])
-    images, labels = examples(image, 3)
-    found = example_gradients(model, weights, images, labels)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_example_has_a_gradient_of_its_own(network: Network) -> None:
+    weights, (images, labels) = network.weights([4]), network.examples(3)
+    found = example_gradients(network.stacked(), weights, images, labels)
     for example in range(3):
         one = slice(example, example + 1)
-        expected = plain_gradients(network, weights, 0, images[one], labels[one])
+        expected = gradients(network.plain, weights, 0, images[one], labels[one])
         for name, gradient in zip(weights, expected, strict=True):
             torch.testing.assert_close(found[name][example], gradient, rtol=0, atol=1e-13)
 
 
 def test_float32_is_added_up_in_float64() -> None:
-    model, weights = stack(SimpleCNN, [0])
-    images, labels = examples((1, 28, 28), 60)
-    exact = mean_gradients(model, weights, images, labels)
+    weights, (images, labels) = SIMPLE_CNN.weights([0]), SIMPLE_CNN.examples(60)
+    exact = mean_gradients(SIMPLE_CNN.stacked(), weights, images, labels)
     single = {name: values.float() for name, values in weights.items()}
+    model = SIMPLE_CNN.stacked(torch.float32)
     found = mean_gradients(model, single, images.float(), labels, examples_per_pass=1)
     assert all(values.dtype == torch.float64 for values in found.values())
     error = squared_norms({name: found[name] - exact[name] for name in exact}).sqrt()

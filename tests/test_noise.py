@@ -1,35 +1,26 @@
 import math
 
-import plain
 import pytest
 import torch
-from test_gradients import examples, half, plain_gradients, stack
+from networks import RESNET8, SIMPLE_CNN, Network, half
+from plain import gradients as plain_gradients
 from torch import Tensor
 
 from dps.measures import noise
 from dps.measures.noise import GradientNoise, gradient_noise
-from dps.models import ResNet8, SimpleCNN
 
 
 @pytest.mark.parametrize("pruned", [False, True], ids=["dense", "pruned"])
-@pytest.mark.parametrize(
-    ("build", "network", "image"),
-    [
-        pytest.param(SimpleCNN, plain.simple_cnn, (1, 28, 28), id="simple_cnn"),
-        pytest.param(ResNet8, plain.resnet8, (3, 32, 32), id="resnet8"),
-    ],
-)
-def test_moments_are_those_of_single_examples(
-    build: type[SimpleCNN] | type[ResNet8], network: plain.Network, image: tuple[int, ...], pruned: bool
-) -> None:
-    model, weights = stack(build, [5])
+@pytest.mark.parametrize("network", [SIMPLE_CNN, RESNET8], ids=["simple_cnn", "resnet8"])
+def test_moments_are_those_of_single_examples(network: Network, pruned: bool) -> None:
+    model, weights = network.stacked(), network.weights([5])
     masks = half(weights) if pruned else {name: torch.ones_like(values) for name, values in weights.items()}
-    images, labels = examples(image, 21)  # more than a pass, and not a multiple of it
+    images, labels = network.examples(21)  # more than a pass, and not a multiple of it
     found = gradient_noise(model, weights, images, labels, masks if pruned else {})
 
     def one(example: int) -> Tensor:
         some = slice(example, example + 1)
-        parts = plain_gradients(network, weights, 0, images[some], labels[some])
+        parts = plain_gradients(network.plain, weights, 0, images[some], labels[some])
         return torch.cat([part.flatten() for part in parts])
 
     everything = torch.stack([one(example) for example in range(21)])
@@ -44,25 +35,25 @@ def test_moments_are_those_of_single_examples(
 
 
 def test_float32_agrees_with_float64() -> None:
-    model, weights = stack(SimpleCNN, [5])
-    images, labels = examples((1, 28, 28), 40)
+    model, weights = SIMPLE_CNN.stacked(), SIMPLE_CNN.weights([5])
+    images, labels = SIMPLE_CNN.examples(40)
     exact = gradient_noise(model, weights, images, labels, {})
     single = {name: values.float() for name, values in weights.items()}
-    found = gradient_noise(model, single, images.float(), labels, {})
+    found = gradient_noise(SIMPLE_CNN.stacked(torch.float32), single, images.float(), labels, {})
     assert found.gradient_variance == pytest.approx(exact.gradient_variance, rel=1e-5)
     assert found.gradient_squared_norm == pytest.approx(exact.gradient_squared_norm, rel=1e-5)
 
 
 def test_copies_of_one_example_have_no_variance() -> None:
-    model, weights = stack(SimpleCNN, [5])
-    images, labels = examples((1, 28, 28), 1)
+    model, weights = SIMPLE_CNN.stacked(), SIMPLE_CNN.weights([5])
+    images, labels = SIMPLE_CNN.examples(1)
     found = gradient_noise(model, weights, images.expand(20, -1, -1, -1), labels.expand(20), {})
     assert abs(found.gradient_variance) < 1e-10 * found.gradient_squared_norm
 
 
 def test_any_size_of_pass_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, weights = stack(SimpleCNN, [5])
-    data = examples((1, 28, 28), 20)
+    model, weights = SIMPLE_CNN.stacked(), SIMPLE_CNN.weights([5])
+    data = SIMPLE_CNN.examples(20)
     usual = gradient_noise(model, weights, *data, {})
     monkeypatch.setattr(noise, "EXAMPLES_PER_PASS", {"cpu": 3})
     other = gradient_noise(model, weights, *data, {})

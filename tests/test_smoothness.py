@@ -3,12 +3,12 @@ import math
 import plain
 import pytest
 import torch
-from test_gradients import examples, half, plain_gradients, stack
+from networks import SIMPLE_CNN, half
 from torch import Tensor
 
 from dps.measures.smoothness import smoothness
-from dps.models import SimpleCNN
-from dps.models.gradients import Weights, mean_gradients
+from dps.models import Weights
+from dps.models.gradients import mean_gradients
 
 
 def vectors(*rows: list[float]) -> Weights:
@@ -74,7 +74,7 @@ def plain_smoothness(start: Weights, end: Weights, masks: Weights, row: int, ima
 
     def gradient(gamma: float) -> Tensor:
         there = {name: start[name] * (1 - gamma) + end[name] * gamma for name in start}
-        parts = plain_gradients(plain.simple_cnn, there, row, images, labels)
+        parts = plain.gradients(plain.simple_cnn, there, row, images, labels)
         return torch.cat([(part * mask[row]).flatten() for part, mask in zip(parts, masks.values(), strict=True)])
 
     length = torch.cat([(end[name][row] - start[name][row]).flatten() for name in start]).norm()
@@ -84,11 +84,11 @@ def plain_smoothness(start: Weights, end: Weights, masks: Weights, row: int, ima
 
 @pytest.mark.parametrize("pruned", [False, True], ids=["dense", "pruned"])
 def test_simple_cnn_in_float64_and_in_float32(pruned: bool) -> None:
-    model, start = stack(SimpleCNN, [0, 1])
+    start = SIMPLE_CNN.weights([0, 1])
     masks = half(start) if pruned else {name: torch.ones_like(values) for name, values in start.items()}
     start = {name: values * masks[name] for name, values in start.items()}
     end = a_step(start, masks, 1e-3)
-    images, labels = examples((1, 28, 28), 30)
+    images, labels = SIMPLE_CNN.examples(30)
     everything = {name: torch.ones_like(values) for name, values in start.items()}
     expected = [
         plain_smoothness(start, end, some, row, images, labels) for some in (masks, everything) for row in range(2)
@@ -96,6 +96,8 @@ def test_simple_cnn_in_float64_and_in_float32(pruned: bool) -> None:
     assert not pruned or all(some < every for some, every in zip(expected[:2], expected[2:], strict=True))
 
     def measured(dtype: torch.dtype) -> list[float]:
+        model = SIMPLE_CNN.stacked(dtype)
+
         def gradients(weights: Weights) -> Weights:
             return mean_gradients(model, weights, images.to(dtype), labels)
 

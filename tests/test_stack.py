@@ -1,136 +1,29 @@
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import plain
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from networks import (
+    PRODUCTS,
+    RESNET8,
+    SHALLUE,
+    SIMPLE_CNN,
+    SMALL,
+    Batch,
+    Masks,
+    Network,
+    Training,
+    assert_close,
+    assert_equal,
+    options,
+)
+from torch import Tensor
 
-from dps.models import ResNet8, SimpleCNN, SimpleCNNShallue, initialise
-from dps.models.layers import Conv2d, Linear
-from dps.models.loss import mean_losses
-from dps.stack.schedules import linear
-from dps.stack.sgd import SGD
-from dps.stack.stack import Trials
+from dps.stack.stack import Stack
 
-Batch = tuple[Tensor, Tensor]
 OPTIMIZERS = ["sgd", "momentum", "nesterov"]
-
-
-class Small(nn.Module):
-    """The stack's layers on images of 6x6 pixels, small enough for long runs; plain.small is the same network."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = Conv2d(2, 4, 3, 2, same=True)
-        self.hidden = Linear(36, 8)
-        self.dense = Linear(8, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.dense(F.relu(self.hidden(F.relu(self.conv(x)))))
-
-
-@dataclass(frozen=True)
-class Network:
-    build: Callable[[], nn.Module]
-    plain: plain.Network
-    image: tuple[int, int, int]
-    products: bool = False
-
-    def batches(self, number: int, size: int, dtype: torch.dtype = torch.float64) -> list[Batch]:
-        generator = torch.Generator().manual_seed(17)
-        return [
-            (
-                torch.randn(size, *self.image, generator=generator).to(dtype),
-                torch.randint(0, 10, (size,), generator=generator),
-            )
-            for _ in range(number)
-        ]
-
-    def initial(self, seed: int, dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
-        model = self.build().to(dtype)
-        initialise(model, seed)
-        return {name: values.detach() for name, values in model.named_parameters()}
-
-    def random_masks(self, seeds: Sequence[int], sparsity: float) -> dict[int, dict[str, Tensor]]:
-        """Masks (1, ...) for each trial; biases, which stay at zero where pruned, are pruned like weights."""
-        found = {}
-        for seed in seeds:
-            generator = torch.Generator().manual_seed(500 + seed)
-            found[seed] = {
-                name: (torch.rand(1, *values.shape, generator=generator) >= sparsity).float()
-                for name, values in self.initial(seed).items()
-            }
-        return found
-
-
-SMALL = Network(Small, plain.small, (2, 6, 6))
-SIMPLE_CNN = Network(SimpleCNN, plain.simple_cnn, (1, 28, 28))
-PRODUCTS = replace(SIMPLE_CNN, products=True)
-SHALLUE = Network(SimpleCNNShallue, plain.simple_cnn_shallue, (1, 28, 28))
-RESNET8 = Network(ResNet8, plain.resnet8, (3, 32, 32))
-
-
-def options(optimizer: str, seed: int) -> dict[str, Any]:
-    """Metaparameters that differ from trial to trial, in the words of torch's own SGD."""
-    found: dict[str, Any] = {"lr": 1e-3 * 1.2 ** (seed % 16)}
-    if optimizer != "sgd":
-        found["momentum"] = 0.5 + 0.45 * (seed % 7) / 6
-    return found | ({"nesterov": True} if optimizer == "nesterov" else {})
-
-
-class Stack:
-    """The trials of a study with their optimizer, one step at a time."""
-
-    def __init__(
-        self,
-        network: Network,
-        seeds: Sequence[int],
-        trials_per_slice: int,
-        *,
-        optimizer: str = "momentum",
-        dtype: torch.dtype = torch.float64,
-        examples_per_pass: int = 256,
-        masks: Mapping[int, Mapping[str, Tensor]] | None = None,
-        lr: Mapping[int, float] | None = None,
-        device: str = "cpu",
-        **columns: Any,
-    ):
-        self.trials = Trials(network.build().to(dtype), seeds, trials_per_slice, examples_per_pass, network.products)
-        self.trials.to(device)
-        own = [options(optimizer, seed) for seed in seeds]
-        self.sgd = SGD(
-            [list(part.parameters()) for part in self.trials.slices],
-            [(lr or {}).get(seed, found["lr"]) for seed, found in zip(seeds, own, strict=True)],
-            None if optimizer == "sgd" else [found["momentum"] for found in own],
-            optimizer == "nesterov",
-            **columns,
-        )
-        if masks is not None:
-            self.trials.prune(masks)
-
-    def step(self, batch: Batch) -> Tensor:
-        losses = self.trials.backward(*batch, backward=Tensor.backward)
-        self.sgd.step()
-        self.sgd.zero_grad()
-        return losses
-
-    def weights(self, trial: int) -> list[Tensor]:
-        return [values[0].clone() for values in self.trials.weights_by_trial()[trial].values()]
-
-
-def assert_equal(one: Sequence[Tensor], other: Sequence[Tensor]) -> None:
-    for values, same in zip(one, other, strict=True):
-        assert values.isfinite().all()
-        assert torch.equal(values, same)
-
-
-def assert_close(one: Sequence[Tensor], other: Sequence[Tensor], atol: float = 1e-10) -> None:
-    for values, same in zip(one, other, strict=True):
-        torch.testing.assert_close(values, same, rtol=0, atol=atol)
 
 
 def follow(
@@ -144,7 +37,7 @@ def follow(
 ) -> None:
     """Compare trials of a stack with the same trials trained alone by plain PyTorch, after every step."""
     masks = network.random_masks(seeds, sparsity) if sparsity else None
-    stack = Stack(network, seeds, len(seeds), optimizer=optimizer, masks=masks)
+    training = Training(network, seeds, len(seeds), optimizer=optimizer, masks=masks)
     batches = network.batches(steps, batch_size)
     alone = {}
     for seed in followed:
@@ -152,13 +45,13 @@ def follow(
         own = None if masks is None else [mask[0].double() for mask in masks[seed].values()]
         if own is not None:
             initial = [values * mask for values, mask in zip(initial, own, strict=True)]
-        assert_equal(stack.weights(seed), initial)
+        assert_equal(training.weights(seed), initial)
         alone[seed] = plain.train(network.plain, initial, batches, own, **options(optimizer, seed))
     for batch in batches:
-        stack.step(batch)
+        training.step(batch)
         for seed in followed:
-            assert_close(stack.weights(seed), next(alone[seed]))
-    changes = [now - start for now, start in zip(stack.weights(followed[-1]), initial, strict=True)]
+            assert_close(training.weights(seed), next(alone[seed]))
+    changes = [now - start for now, start in zip(training.weights(followed[-1]), initial, strict=True)]
     assert max(change.abs().max() for change in changes) > 1e-3  # 10,000,000 times what is tolerated
 
 
@@ -205,9 +98,9 @@ def test_every_network_with_every_optimizer(network: Network, trials: int, optim
 def test_a_trial_with_linear_decay_in_the_stack_is_the_trial_alone() -> None:
     seeds, batches = range(3), SMALL.batches(40, 2)
     decay: dict[str, Any] = {"decay_steps": [10, 25, 100], "end_factor": [0.5, 0.01, 0.1]}
-    stack = Stack(SMALL, seeds, 2, optimizer="nesterov", lr_schedule=partial(linear, **decay))
+    training = Training(SMALL, seeds, 2, optimizer="nesterov", decay=decay)
     for batch in batches:
-        stack.step(batch)
+        training.step(batch)
     for seed in seeds:
         leaves = [values.clone().requires_grad_() for values in SMALL.initial(seed).values()]
         sgd = torch.optim.SGD(leaves, **options("nesterov", seed))
@@ -217,12 +110,12 @@ def test_a_trial_with_linear_decay_in_the_stack_is_the_trial_alone() -> None:
             F.cross_entropy(plain.small(leaves, images), labels).backward()
             sgd.step()
             schedule.step()
-        assert_close(stack.weights(seed), [leaf.detach() for leaf in leaves])
+        assert_close(training.weights(seed), [leaf.detach() for leaf in leaves])
 
 
 def test_the_loss_of_each_row_is_its_mean_over_the_batch() -> None:
-    stack, batch = Stack(SMALL, [3, 8, 5], 2), SMALL.batches(1, 7)[0]
-    losses = stack.step(batch)
+    training, batch = Training(SMALL, [3, 8, 5], 2), SMALL.batches(1, 7)[0]
+    losses = training.step(batch)
     assert losses.shape == (4,)
     for row, seed in enumerate([3, 8, 5]):
         logits = plain.small(list(SMALL.initial(seed).values()), batch[0])
@@ -230,19 +123,12 @@ def test_the_loss_of_each_row_is_its_mean_over_the_batch() -> None:
         torch.testing.assert_close(losses[row], -picked.log().mean(), rtol=0, atol=1e-12)
 
 
-def test_mean_losses_keep_trials_apart() -> None:
-    logits = torch.randn(3, 5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    labels = torch.tensor([0, 3, 1, 1, 2])
-    expected = [-torch.log_softmax(one, 1)[range(5), labels].mean() for one in logits]
-    torch.testing.assert_close(mean_losses(logits, labels), torch.stack(expected), rtol=0, atol=1e-12)
-
-
 @pytest.mark.parametrize("examples_per_pass", [1, 2, 3, 7])
 @pytest.mark.parametrize("network", [SMALL, SIMPLE_CNN], ids=["small", "simple_cnn"])
 def test_a_batch_in_several_passes_is_the_batch_in_one(network: Network, examples_per_pass: int) -> None:
     batches = network.batches(10, 7)
-    one = Stack(network, [0, 1], 2)
-    several = Stack(network, [0, 1], 2, examples_per_pass=examples_per_pass)
+    one = Training(network, [0, 1], 2)
+    several = Training(network, [0, 1], 2, examples_per_pass=examples_per_pass)
     for batch in batches:
         assert_close([one.step(batch)], [several.step(batch)], 1e-12)
     for seed in (0, 1):
@@ -275,7 +161,7 @@ def network(setting: tuple[Network, int, int]) -> Network:
 
 
 @pytest.fixture(scope="module")
-def masks(network: Network) -> dict[int, dict[str, Tensor]]:
+def masks(network: Network) -> Masks:
     return network.random_masks(range(20), 0.8)
 
 
@@ -286,12 +172,12 @@ def batches(setting: tuple[Network, int, int]) -> list[Batch]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(network: Network, masks: dict[int, dict[str, Tensor]], batches: list[Batch]) -> dict[int, list[Tensor]]:
+def undisturbed(network: Network, masks: Masks, batches: list[Batch]) -> dict[int, list[Tensor]]:
     """The weights of trials 0 to 6 at the end, in slices of three (the last with one trial and two idle rows)."""
-    stack = Stack(network, range(7), 3, masks=masks, **SINGLE)
+    training = Training(network, range(7), 3, masks=masks, **SINGLE)
     for batch in batches:
-        stack.step(batch)
-    return {seed: stack.weights(seed) for seed in range(7)}
+        training.step(batch)
+    return {seed: training.weights(seed) for seed in range(7)}
 
 
 @pytest.mark.parametrize(
@@ -303,74 +189,73 @@ def undisturbed(network: Network, masks: dict[int, dict[str, Tensor]], batches: 
 )
 def test_neighbours_and_padding_change_no_bit(
     network: Network,
-    masks: dict[int, dict[str, Tensor]],
+    masks: Masks,
     batches: list[Batch],
     undisturbed: dict[int, list[Tensor]],
     seeds: list[int],
     followed: list[int],
 ) -> None:
-    stack = Stack(network, seeds, 3, masks=masks, **SINGLE)
+    training = Training(network, seeds, 3, masks=masks, **SINGLE)
     for batch in batches:
-        stack.step(batch)
+        training.step(batch)
     for seed in followed:
-        assert_equal(stack.weights(seed), undisturbed[seed])
+        assert_equal(training.weights(seed), undisturbed[seed])
 
 
 def test_trials_that_leave_change_no_bit(
     network: Network,
-    masks: dict[int, dict[str, Tensor]],
+    masks: Masks,
     batches: list[Batch],
     undisturbed: dict[int, list[Tensor]],
 ) -> None:
-    stack = Stack(network, range(7), 3, masks=masks, **SINGLE)
+    training = Training(network, range(7), 3, masks=masks, **SINGLE)
     leaving = {20: [5], 40: [0, 3], 90: [2]}
     slices = []
     for step, batch in enumerate(batches):
-        stack.trials.retire(leaving.get(step, []), stack.sgd)
-        slices.append(len(stack.trials.slices))
-        stack.step(batch)
+        training.retire(*leaving.get(step, []))
+        slices.append(len(training.stack.slices))
+        training.step(batch)
     assert [slices[19], slices[20], slices[40], slices[90]] == [3, 2, 2, 1]
-    assert stack.trials.running().keys() == {1, 4, 6}
+    assert training.stack.running().keys() == {1, 4, 6}
     for seed in (1, 4, 6):
-        assert_equal(stack.weights(seed), undisturbed[seed])
+        assert_equal(training.weights(seed), undisturbed[seed])
 
 
 def test_a_diverging_neighbour_changes_no_bit(
     network: Network,
-    masks: dict[int, dict[str, Tensor]],
+    masks: Masks,
     batches: list[Batch],
     undisturbed: dict[int, list[Tensor]],
 ) -> None:
-    stack = Stack(network, range(3), 3, masks=masks, lr={1: 1e30}, **SINGLE)
+    training = Training(network, range(3), 3, masks=masks, lr={1: 1e30}, **SINGLE)
     for step, batch in enumerate(batches):
         if step == len(batches) // 2:
-            assert stack.trials.finite() == [True, False, True]
-            assert not all(values.isfinite().all() for values in stack.weights(1))
-            stack.trials.retire([1], stack.sgd)
-        stack.step(batch)
+            assert training.stack.finite() == [True, False, True]
+            assert not all(values.isfinite().all() for values in training.weights(1))
+            training.retire(1)
+        training.step(batch)
     for seed in (0, 2):
-        assert_equal(stack.weights(seed), undisturbed[seed])
+        assert_equal(training.weights(seed), undisturbed[seed])
 
 
 def test_a_saved_stack_goes_on_as_if_it_had_never_stopped(
     network: Network,
-    masks: dict[int, dict[str, Tensor]],
+    masks: Masks,
     batches: list[Batch],
     undisturbed: dict[int, list[Tensor]],
 ) -> None:
-    stack = Stack(network, range(7), 3, masks=masks, **SINGLE)
+    training = Training(network, range(7), 3, masks=masks, **SINGLE)
     for batch in batches[:50]:
-        stack.step(batch)
-    stack.trials.retire([0, 5], stack.sgd)
-    saved = stack.trials.state_dict(), stack.sgd.state_dict(), list(stack.trials.rows)
+        training.step(batch)
+    training.retire(0, 5)
+    saved = training.stack.state_dict(), training.sgd.state_dict(), list(training.stack.rows)
 
-    resumed = Stack(network, range(7), 3, **SINGLE)
-    resumed.trials.lay_out(saved[2], pruned=True)
-    for _ in range(3 - len(resumed.trials.slices)):
-        resumed.sgd.drop_last_slice()
-    resumed.trials.load_state_dict(saved[0])
+    resumed = Training(network, range(7), 3, **SINGLE)
+    resumed.stack.lay_out(saved[2], pruned=True)
+    resumed.sgd.follow([], [], 3 - len(resumed.stack.slices))
+    resumed.stack.load_state_dict(saved[0])
     resumed.sgd.load_state_dict(saved[1])
-    assert resumed.trials.running() == stack.trials.running()
+    assert resumed.stack.running() == training.stack.running()
     for batch in batches[50:]:
         resumed.step(batch)
     for seed in (1, 2, 3, 4, 6):
@@ -383,103 +268,103 @@ def test_a_saved_stack_goes_on_as_if_it_had_never_stopped(
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 @pytest.mark.parametrize("layer", [0, 5])
 def test_a_weight_that_is_not_finite_is_seen_in_its_row_alone(layer: int, bad: float) -> None:
-    stack = Stack(SMALL, [4, 5, 6], 2)
-    assert stack.trials.finite()[:3] == [True, True, True]
+    training = Training(SMALL, [4, 5, 6], 2)
+    assert training.stack.finite()[:3] == [True, True, True]
     with torch.no_grad():
-        list(stack.trials.weights_by_trial()[5].values())[layer][0, ..., -1] = bad
-    assert stack.trials.finite()[:3] == [True, False, True]
+        list(training.stack.weights_by_trial()[5].values())[layer][0, ..., -1] = bad
+    assert training.stack.finite()[:3] == [True, False, True]
 
 
 def test_a_batch_whose_loss_was_not_finite_is_remembered() -> None:
-    stack, batch = Stack(SMALL, [4, 5, 6], 2), SMALL.batches(1, 4)[0]
-    bias = stack.trials.weights_by_trial()[5]["dense.bias"]
+    training, batch = Training(SMALL, [4, 5, 6], 2), SMALL.batches(1, 4)[0]
+    bias = training.stack.weights_by_trial()[5]["dense.bias"]
     bias[0, 3] = float("inf")
-    stack.trials.backward(*batch, backward=Tensor.backward)
+    training.stack.backward(*batch)
     bias[0, 3] = 0
-    assert stack.trials.finite()[:3] == [True, False, True]
+    assert training.stack.finite()[:3] == [True, False, True]
 
 
 def test_one_pass_of_several_is_enough_to_be_infeasible() -> None:
-    stack = Stack(SMALL, [4, 5], 2, examples_per_pass=1)
+    training = Training(SMALL, [4, 5], 2, examples_per_pass=1)
     images, labels = SMALL.batches(1, 3)[0]
     images[1] = float("inf")
-    stack.trials.backward(images, labels, backward=Tensor.backward)
-    assert stack.trials.finite() == [False, False]
+    training.stack.backward(images, labels)
+    assert training.stack.finite() == [False, False]
 
 
 def test_rows_after_trials_have_left() -> None:
-    stack = Stack(SMALL, [10, 11, 12, 13, 14], 2)
-    assert stack.trials.rows == [10, 11, 12, 13, 14, None]
-    before = {seed: stack.weights(seed) for seed in (10, 12, 14)}
-    stack.trials.retire([11], stack.sgd)
-    assert len(stack.trials.slices) == 2
-    assert stack.trials.running() == {10: 0, 14: 1, 12: 2, 13: 3}
-    stack.trials.retire([13], stack.sgd)
-    assert len(stack.trials.slices) == 2
-    assert [trial for trial in stack.trials.rows if trial is not None] == [10, 14, 12]
+    training = Training(SMALL, [10, 11, 12, 13, 14], 2)
+    assert training.stack.rows == [10, 11, 12, 13, 14, None]
+    before = {seed: training.weights(seed) for seed in (10, 12, 14)}
+    training.retire(11)
+    assert len(training.stack.slices) == 2
+    assert training.stack.running() == {10: 0, 14: 1, 12: 2, 13: 3}
+    training.retire(13)
+    assert len(training.stack.slices) == 2
+    assert [trial for trial in training.stack.rows if trial is not None] == [10, 14, 12]
     for seed, weights in before.items():
-        assert_equal(stack.weights(seed), weights)
-        index, inner = stack.trials.place(stack.trials.running()[seed])
-        group = stack.sgd.param_groups[index]
+        assert_equal(training.weights(seed), weights)
+        index, inner = training.stack.place(training.stack.running()[seed])
+        group = training.sgd.param_groups[index]
         assert group["lr"][inner] == options("momentum", seed)["lr"]
         assert group["momentum"][inner] == options("momentum", seed)["momentum"]
-    stack.trials.retire([10, 14, 12], stack.sgd)
-    assert stack.trials.running() == {}
-    assert len(stack.trials.slices) == len(stack.sgd.param_groups) == 1
+    training.retire(10, 14, 12)
+    assert training.stack.running() == {}
+    assert len(training.stack.slices) == len(training.sgd.param_groups) == 1
 
 
 def test_a_row_that_was_left_rests_at_zero() -> None:
-    stack = Stack(SMALL, [0, 1], 2, optimizer="nesterov")
+    training = Training(SMALL, [0, 1], 2, optimizer="nesterov")
     batches = SMALL.batches(20, 4)
     for step, batch in enumerate(batches):
         if step == 10:
-            stack.trials.retire([0], stack.sgd)
-        stack.step(batch)
-    assert not any(weights[0].any() for weights in stack.trials.slices[0].parameters())
-    assert all(weights[1].any() for weights in stack.trials.slices[0].parameters())
+            training.retire(0)
+        training.step(batch)
+    assert not any(weights[0].any() for weights in training.stack.slices[0].weights)
+    assert all(weights[1].any() for weights in training.stack.slices[0].weights)
 
 
 def test_a_diverged_trial_leaves_no_trace_in_its_row() -> None:
-    stack, batches = Stack(SMALL, [0, 1], 2, lr={0: 1e200}), SMALL.batches(20, 4)
+    training, batches = Training(SMALL, [0, 1], 2, lr={0: 1e200}), SMALL.batches(20, 4)
     for batch in batches[:10]:
-        stack.step(batch)
-    stack.trials.retire([0], stack.sgd)
+        training.step(batch)
+    training.retire(0)
     for batch in batches[10:]:
-        losses = stack.step(batch)
+        losses = training.step(batch)
     assert losses.isfinite().all()
-    assert not any(weights[0].any() for weights in stack.trials.slices[0].parameters())
+    assert not any(weights[0].any() for weights in training.stack.slices[0].weights)
 
 
 def test_pruned_parameters_are_exactly_zero_after_every_step() -> None:
     seeds = range(5)
     for optimizer in OPTIMIZERS:
         masks = SMALL.random_masks(seeds, 0.7)
-        stack = Stack(SMALL, seeds, 2, optimizer=optimizer, dtype=torch.float32, masks=masks)
+        training = Training(SMALL, seeds, 2, optimizer=optimizer, dtype=torch.float32, masks=masks)
         for batch in SMALL.batches(30, 4, torch.float32):
-            stack.step(batch)
+            training.step(batch)
             for seed in seeds:
-                for values, mask in zip(stack.weights(seed), masks[seed].values(), strict=True):
+                for values, mask in zip(training.weights(seed), masks[seed].values(), strict=True):
                     assert not values[mask[0] == 0].any()
                     if values.ndim > 1:
                         assert values[mask[0] == 1].all()
 
 
 def test_a_mask_of_other_than_0_and_1_is_refused() -> None:
-    stack, masks = Stack(SMALL, [0], 1), SMALL.random_masks([0], 0.5)
+    training, masks = Training(SMALL, [0], 1), SMALL.random_masks([0], 0.5)
     masks[0]["dense.bias"][0, 3] = 0.5
     with pytest.raises(AssertionError, match="0 and 1"):
-        stack.trials.prune(masks)
+        training.stack.prune(masks)
 
 
 @pytest.mark.parametrize("pass_over", ["a row", "a slice, as on a GPU"])
 def test_mistakes_are_those_of_the_plain_network(pass_over: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if pass_over != "a row":
-        monkeypatch.setattr(Trials, "_by_row", Trials._by_slice)
-    stack = Stack(SMALL, [7, 8, 9], 2)
+        monkeypatch.setattr(Stack, "_by_row", Stack._by_slice)
+    training = Training(SMALL, [7, 8, 9], 2)
     images, labels = SMALL.batches(1, 50)[0]
     with torch.no_grad():
-        stack.trials.weights_by_trial()[8]["dense.bias"][0, 0] = float("nan")
-    wrong, finite = stack.trials.mistakes([2, 0, 1], images, labels)
+        training.stack.weights_by_trial()[8]["dense.bias"][0, 0] = float("nan")
+    wrong, finite = training.stack.mistakes([2, 0, 1], images, labels)
     for flags, seed in zip(wrong[:2], (9, 7), strict=True):
         logits = plain.small(list(SMALL.initial(seed).values()), images)
         assert torch.equal(flags, logits.max(1).indices != labels)
@@ -487,9 +372,9 @@ def test_mistakes_are_those_of_the_plain_network(pass_over: str, monkeypatch: py
 
 
 def test_a_row_has_the_same_logits_whichever_others_are_asked_for() -> None:
-    stack = Stack(SIMPLE_CNN, range(5), 2, dtype=torch.float32)
+    training = Training(SIMPLE_CNN, range(5), 2, dtype=torch.float32)
     images = SIMPLE_CNN.batches(1, 48, torch.float32)[0][0]
-    for logits in (stack.trials._by_row, stack.trials._by_slice):
+    for logits in (training.stack._by_row, training.stack._by_slice):
         everyone = logits(range(5), images)
         assert torch.equal(logits([3], images)[0], everyone[3])
         assert torch.equal(torch.stack(logits([4, 0], images)), torch.stack([everyone[4], everyone[0]]))
