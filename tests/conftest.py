@@ -1,12 +1,15 @@
 """What every test has: one thread, a cache of its own, and the configurations that the command line would compose."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from configuration import Composed
 from hydra import compose, initialize_config_module
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, open_dict
+
+from dps.engine.named import named
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,20 +26,15 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 
 @pytest.fixture
-def composed(tmp_path: Path) -> Iterator[Callable[..., DictConfig]]:
-    """The job's configuration for overrides such as "workload=NAME", as `dps` gets it, its folder below tmp_path."""
+def composed(tmp_path: Path) -> Iterator[Composed]:
+    """The job's configuration for overrides such as "workload=NAME", as `dps` gets it, its folder tmp_path."""
 
     def job(*overrides: str) -> DictConfig:
         cfg = compose("config", list(overrides), return_hydra_config=True)
         choices = cfg.hydra.runtime.choices
-        OmegaConf.set_struct(cfg, False)
-        del cfg["hydra"]
-        OmegaConf.set_struct(cfg, True)
-        cfg.workload = choices.workload
-        for name in cfg.names:
-            cfg.names[name] = choices["data" if name == "dataset" else name]
-        cfg.folder = str(tmp_path)
-        return cfg
+        with open_dict(cfg):
+            del cfg["hydra"]
+        return named(cfg, choices, tmp_path)
 
     with initialize_config_module("conf", version_base="1.3"):
         yield job
