@@ -1,4 +1,5 @@
-from collections.abc import Callable, Iterable
+import functools
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,41 +8,35 @@ import pytest
 import torch
 import torch.nn.functional as F
 from command import dps, study
-from test_trials import Small
+from networks import RESNET8, SIMPLE_CNN, SMALL, Network
 from torch import Tensor, nn
 
+from dps import pruning
 from dps.data import sources
-from dps.models import ResNet8, SimpleCNN, initialise
-from dps.pruning import pruning
+from dps.models import Weights
+from dps.pruning import Unpruned
 
-Weights = dict[str, Tensor]
 EXAMPLES = 250  # not a multiple of any size of pass below
 
 
-def trial(build: Callable[[], nn.Module], seed: int) -> tuple[nn.Module, Weights]:
-    """A float64 model without values, and its initial weights as the stack of one that criteria get."""
-    model = build().double()
-    initialise(model, seed)
-    weights = {name: values.detach()[None] for name, values in model.named_parameters()}
-    return model.to("meta"), weights
+def unpruned(
+    network: Network, seed: int, examples: int = EXAMPLES, biases: float = 0, sparsity: float = 0.9
+) -> Unpruned:
+    """A trial in float64 at initialisation, with biases that are zero if nothing else is said."""
+    weights = network.weights([seed], biases)
+    return Unpruned(network.stacked(), weights, *network.examples(examples), seed, sparsity)
 
 
-def examples(image: tuple[int, ...], number: int = EXAMPLES) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(3)
-    images = torch.randn(number, *image, dtype=torch.float64, generator=generator)
-    return images, torch.randint(0, 10, (number,), generator=generator)
-
-
-def plain_snip(network: plain.Network, weights: Weights, images: Tensor, labels: Tensor) -> list[Tensor]:
+def plain_snip(network: plain.Network, trial: Unpruned) -> list[Tensor]:
     """The sum of the gradients of batches of 100, each of its summed loss, over N; the absolute value at the end."""
-    parameters = [values[0].clone().requires_grad_() for values in weights.values()]
-    for first in range(0, len(labels), 100):
+    parameters = [values[0].clone().requires_grad_() for values in trial.weights.values()]
+    for first in range(0, len(trial.labels), 100):
         some = slice(first, first + 100)
-        F.cross_entropy(network(parameters, images[some]), labels[some], reduction="sum").backward()
+        F.cross_entropy(network(parameters, trial.images[some]), trial.labels[some], reduction="sum").backward()
     scores = []
     for parameter in parameters:
         assert parameter.grad is not None
-        scores.append((parameter.detach() * parameter.grad / len(labels)).abs())
+        scores.append((parameter.detach() * parameter.grad / len(trial.labels)).abs())
     return scores
 
 
@@ -53,32 +48,25 @@ def kept_of(stacked: Weights) -> int:
 
 
 @pytest.mark.parametrize(
-    ("build", "network", "image", "number"),
-    [
-        pytest.param(SimpleCNN, plain.simple_cnn, (1, 28, 28), EXAMPLES, id="simple_cnn"),
-        pytest.param(ResNet8, plain.resnet8, (3, 32, 32), 110, id="resnet8"),
-    ],
+    ("network", "number"),
+    [pytest.param(SIMPLE_CNN, EXAMPLES, id="simple_cnn"), pytest.param(RESNET8, 110, id="resnet8")],
 )
-def test_snip_is_the_sensitivity_of_the_plain_network(
-    build: Callable[[], nn.Module], network: plain.Network, image: tuple[int, ...], number: int
-) -> None:
-    model, weights = trial(build, 4)
-    images, labels = examples(image, number)
-    scores = pruning.snip(model, weights, images, labels, seed=4)
-    for (name, found), expected in zip(scores.items(), plain_snip(network, weights, images, labels), strict=True):
-        assert found.shape == weights[name].shape
+def test_snip_is_the_sensitivity_of_the_plain_network(network: Network, number: int) -> None:
+    trial = unpruned(network, 4, number)
+    scores = pruning.snip(trial)
+    for (name, found), expected in zip(scores.items(), plain_snip(network.plain, trial), strict=True):
+        assert found.shape == trial.weights[name].shape
         torch.testing.assert_close(found[0], expected, rtol=0, atol=1e-14)
 
 
 def test_snip_is_the_change_of_the_loss_by_a_mask() -> None:
-    model, weights = trial(SimpleCNN, 0)
-    images, labels = examples((1, 28, 28), 20)
-    scores = pruning.snip(model, weights, images, labels, seed=0)
+    trial = unpruned(SIMPLE_CNN, 0, 20)
+    scores = pruning.snip(trial)
 
     def loss(factor: float) -> Tensor:
-        parameters = [values[0].clone() for values in weights.values()]
+        parameters = [values[0].clone() for values in trial.weights.values()]
         parameters[0][5, 0, 2, 3] *= factor
-        return F.cross_entropy(plain.simple_cnn(parameters, images), labels)
+        return F.cross_entropy(plain.simple_cnn(parameters, trial.images), trial.labels)
 
     slope = (loss(1 + 1e-5) - loss(1 - 1e-5)) / 2e-5
     assert scores["conv1.weight"][0, 5, 0, 2, 3] == pytest.approx(float(slope.abs()), rel=1e-4)
@@ -86,17 +74,15 @@ def test_snip_is_the_change_of_the_loss_by_a_mask() -> None:
 
 @pytest.mark.parametrize("examples_per_pass", [1, 64, 100, 1000])
 def test_any_size_of_pass_gives_the_same_sensitivity(examples_per_pass: int) -> None:
-    model, weights = trial(SimpleCNN, 1)
-    images, labels = examples((1, 28, 28), 130)
-    one = pruning.snip(model, weights, images, labels, seed=1)
-    other = pruning.snip(model, weights, images, labels, seed=1, examples_per_pass=examples_per_pass)
+    trial = unpruned(SIMPLE_CNN, 1, 130)
+    one, other = pruning.snip(trial), pruning.snip(trial, examples_per_pass=examples_per_pass)
     for name in one:
         torch.testing.assert_close(other[name], one[name], rtol=0, atol=1e-14)
 
 
 def test_snip_leaves_the_weights_alone_and_reports_every_pass() -> None:
-    model, weights = trial(SimpleCNN, 1)
-    before = {name: values.clone() for name, values in weights.items()}
+    trial = unpruned(SIMPLE_CNN, 1)
+    before = {name: values.clone() for name, values in trial.weights.items()}
     seen: list[int] = []
 
     def progress(passes: Iterable[int]) -> Iterable[int]:
@@ -104,16 +90,15 @@ def test_snip_leaves_the_weights_alone_and_reports_every_pass() -> None:
             seen.append(first)
             yield first
 
-    pruning.snip(model, weights, *examples((1, 28, 28)), seed=1, progress=progress, examples_per_pass=100)
+    pruning.snip(replace(trial, progress=progress), examples_per_pass=100)
     assert seen == [0, 100, 200]
-    for name, values in weights.items():
+    for name, values in trial.weights.items():
         assert torch.equal(values, before[name])
         assert not values.requires_grad
 
 
 def test_biases_start_at_zero_so_that_none_survives_half_of_the_pruning() -> None:
-    model, weights = trial(SimpleCNN, 2)
-    scores = pruning.snip(model, weights, *examples((1, 28, 28)), seed=2)
+    scores = pruning.snip(unpruned(SIMPLE_CNN, 2))
     biases = [name for name in scores if name.endswith("bias")]
     assert len(biases) == 3
     assert not any(scores[name].any() for name in biases)
@@ -124,24 +109,22 @@ def test_biases_start_at_zero_so_that_none_survives_half_of_the_pruning() -> Non
 
 
 def test_magnitude_is_the_absolute_weight() -> None:
-    model, weights = trial(SimpleCNN, 0)
-    scores = pruning.magnitude(model, weights, *examples((1, 28, 28), 2), seed=0)
-    masks = pruning.masks(scores, 0.9)
-    flat = torch.cat([values.flatten() for values in weights.values()])
+    trial = unpruned(SIMPLE_CNN, 0, 2)
+    masks = pruning.masks(pruning.magnitude(trial), 0.9)
+    flat = torch.cat([values.flatten() for values in trial.weights.values()])
     kept = torch.cat([mask.flatten() for mask in masks.values()]).bool()
     assert flat[kept].abs().min() >= flat[~kept].abs().max()
     assert kept.sum() == 6_235
 
 
 def test_random_is_a_function_of_the_seed() -> None:
-    model, weights = trial(SimpleCNN, 0)
-    data = examples((1, 28, 28), 2)
-    first = pruning.random(model, weights, *data, seed=0)
+    trial = unpruned(SIMPLE_CNN, 0, 2)
+    first = pruning.random(trial)
     torch.manual_seed(99)
-    again, other = pruning.random(model, weights, *data, seed=0), pruning.random(model, weights, *data, seed=1)
-    assert list(first) == list(weights)
+    again, other = pruning.random(trial), pruning.random(replace(trial, seed=1))
+    assert list(first) == list(trial.weights)
     for name in first:
-        assert first[name].shape == weights[name].shape
+        assert first[name].shape == trial.weights[name].shape
         assert torch.equal(first[name], again[name])
         assert not (first[name] == other[name]).any()
     flat = torch.cat([values.flatten() for values in first.values()])
@@ -149,8 +132,7 @@ def test_random_is_a_function_of_the_seed() -> None:
 
 
 def test_random_prunes_every_layer_alike() -> None:
-    model, weights = trial(SimpleCNN, 0)
-    scores = pruning.random(model, weights, *examples((1, 28, 28), 2), seed=5)
+    scores = pruning.random(unpruned(SIMPLE_CNN, 5, 2))
     for mask in pruning.masks(scores, 0.7).values():
         n = mask.numel()
         assert abs(mask.double().mean() - 0.3) < 5 * (0.3 * 0.7 / n) ** 0.5 + 1 / n
@@ -159,62 +141,60 @@ def test_random_prunes_every_layer_alike() -> None:
 # ---- GraSP
 
 
-def plain_grasp(weights: Weights, images: Tensor, labels: Tensor, temperature: float) -> Tensor:
+def plain_grasp(trial: Unpruned, temperature: float) -> Tensor:
     """w * (H g) of the small network, from the whole Hessian of its loss, all parameters in one vector."""
-    flat = torch.cat([values.flatten() for values in weights.values()])
-    shapes = [values.shape[1:] for values in weights.values()]
+    flat = torch.cat([values.flatten() for values in trial.weights.values()])
+    shapes = [values.shape[1:] for values in trial.weights.values()]
 
     def loss(vector: Tensor) -> Tensor:
         parts = vector.split([shape.numel() for shape in shapes])
         parameters = [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
-        return F.cross_entropy(plain.small(parameters, images) / temperature, labels)
+        return F.cross_entropy(plain.small(parameters, trial.images) / temperature, trial.labels)
 
     return flat * (torch.autograd.functional.hessian(loss, flat) @ torch.func.grad(loss)(flat))
 
 
-def small_trial(biases: float) -> Weights:
-    _, weights = trial(Small, 6)
-    return {name: values + biases * (values.ndim == 2) for name, values in weights.items()}
+def small_trial(biases: float) -> Unpruned:
+    """A trial of the small network whose biases all have the same value."""
+    trial = unpruned(SMALL, 6, 30)
+    return replace(
+        trial, weights={name: values + biases * (values.ndim == 2) for name, values in trial.weights.items()}
+    )
 
 
 @pytest.mark.parametrize("temperature", [1.0, 200.0])
 @pytest.mark.parametrize("biases", [0.0, 0.05])
 def test_grasp_is_the_weight_times_hessian_times_gradient(temperature: float, biases: float) -> None:
-    weights, (images, labels) = small_trial(biases), examples((2, 6, 6), 30)
-    model = Small().double().to("meta")
-    scores = pruning.grasp(model, weights, images, labels, 6, temperature=temperature, examples_per_pass=8)
+    trial = small_trial(biases)
+    scores = pruning.grasp(trial, temperature=temperature, examples_per_pass=8)
     found = torch.cat([values.flatten() for values in scores.values()])
-    expected = plain_grasp(weights, images, labels, temperature)
+    expected = plain_grasp(trial, temperature)
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12 * float(expected.abs().max()))
     assert (found > 0).any() and (found < 0).any()
     assert biases or not any(scores[name].any() for name in scores if name.endswith("bias"))
 
 
 def test_grasp_keeps_what_the_flow_of_gradients_needs() -> None:
-    weights, (images, labels) = small_trial(0), examples((2, 6, 6), 30)
+    trial = small_trial(0)
 
     def flow(changed: Weights) -> float:
         leaves = [values[0].clone().requires_grad_() for values in changed.values()]
-        F.cross_entropy(plain.small(leaves, images), labels).backward()
+        F.cross_entropy(plain.small(leaves, trial.images), trial.labels).backward()
         return sum(float(leaf.grad.square().sum()) for leaf in leaves if leaf.grad is not None)
 
-    scores = pruning.grasp(Small().double().to("meta"), weights, images, labels, 6)["hidden.weight"][0]
+    scores = pruning.grasp(trial)["hidden.weight"][0]
     for index in (scores.argmax(), scores.argmin()):
-        shrunk = {name: values.clone() for name, values in weights.items()}
+        shrunk = {name: values.clone() for name, values in trial.weights.items()}
         shrunk["hidden.weight"].view(-1)[index] *= 1 - 1e-5
-        loss_of_flow = (flow(weights) - flow(shrunk)) / 1e-5
+        loss_of_flow = (flow(trial.weights) - flow(shrunk)) / 1e-5
         assert loss_of_flow == pytest.approx(2 * float(scores.view(-1)[index]), rel=1e-2)
     kept = pruning.masks({"w": scores[None]}, 0.5)["w"][0]
     assert kept.view(-1)[scores.argmax()] and not kept.view(-1)[scores.argmin()]
 
 
 def test_the_papers_temperature_ranks_otherwise() -> None:
-    weights, data = small_trial(0), examples((2, 6, 6), 30)
-    model = Small().double().to("meta")
-    kept = [
-        pruning.masks(pruning.grasp(model, weights, *data, 6, temperature=temperature), 0.9)
-        for temperature in (1.0, 200.0)
-    ]
+    trial = small_trial(0)
+    kept = [pruning.masks(pruning.grasp(trial, temperature=temperature), 0.9) for temperature in (1.0, 200.0)]
     assert any((kept[0][name] != kept[1][name]).any() for name in kept[0])
 
 
@@ -265,9 +245,9 @@ def plain_synflow(weights: Weights, sparsity: float, rounds: int) -> tuple[Tenso
 
 @pytest.mark.parametrize(("sparsity", "rounds"), [(0.9, 1), (0.9, 7), (0.7, 20), (0.995, 20)])
 def test_synflow_is_the_papers_algorithm(sparsity: float, rounds: int) -> None:
-    model, weights = trial(SimpleCNN, 3)
-    found = pruning.synflow(model, weights, *examples((1, 28, 28), 2), 3, sparsity=sparsity, rounds=rounds)
-    scores, alive = plain_synflow(weights, sparsity, rounds)
+    trial = unpruned(SIMPLE_CNN, 3, 2, sparsity=sparsity)
+    found = pruning.synflow(trial, rounds=rounds)
+    scores, alive = plain_synflow(trial.weights, sparsity, rounds)
     flat = torch.cat([values.flatten() for values in found.values()])
     torch.testing.assert_close(flat[flat >= 0], scores[flat >= 0], rtol=1e-9, atol=0)
     kept = torch.cat([mask.flatten() for mask in pruning.masks(found, sparsity).values()])
@@ -276,8 +256,7 @@ def test_synflow_is_the_papers_algorithm(sparsity: float, rounds: int) -> None:
 
 
 def test_synflow_flows_through_every_layer_alike() -> None:
-    model, weights = trial(SimpleCNN, 3)
-    scores = pruning.synflow(model, weights, *examples((1, 28, 28), 2), 3, sparsity=0.9, rounds=1)
+    scores = pruning.synflow(unpruned(SIMPLE_CNN, 3, 2), rounds=1)
     flows = {name: float(values.sum()) for name, values in scores.items()}
     assert flows["conv1.weight"] > 0
     assert flows["conv2.weight"] == pytest.approx(flows["conv1.weight"], rel=1e-12)
@@ -286,31 +265,39 @@ def test_synflow_flows_through_every_layer_alike() -> None:
 
 
 def test_synflow_empties_no_layer() -> None:
-    model, weights = trial(SimpleCNN, 3)
-    data = examples((1, 28, 28), 2)
-    scores = pruning.synflow(model, weights, *data, 3, sparsity=0.9995)
-    assert pruning.emptied_layers(pruning.masks(scores, 0.9995)) == []
-    assert pruning.emptied_layers(pruning.masks(pruning.magnitude(model, weights, *data, 3), 0.9995)) != []
+    trial = unpruned(SIMPLE_CNN, 3, 2, sparsity=0.9995)
+    assert pruning.emptied_layers(pruning.masks(pruning.synflow(trial), 0.9995)) == []
+    assert pruning.emptied_layers(pruning.masks(pruning.magnitude(trial), 0.9995)) != []
 
 
 def test_synflow_sees_no_data_and_leaves_the_weights_alone() -> None:
-    model, weights = trial(SimpleCNN, 3)
-    before = {name: values.clone() for name, values in weights.items()}
-    images, labels = examples((1, 28, 28), 4)
-    one = pruning.synflow(model, weights, images, labels, 3, sparsity=0.9, rounds=3)
-    other = pruning.synflow(model, weights, -7 * images[:1], labels[:1], 4, sparsity=0.9, rounds=3)
-    for name in weights:
+    trial = unpruned(SIMPLE_CNN, 3, 4)
+    before = {name: values.clone() for name, values in trial.weights.items()}
+    one = pruning.synflow(trial, rounds=3)
+    elsewhere = replace(trial, images=-7 * trial.images[:1], labels=trial.labels[:1], seed=4)
+    other = pruning.synflow(elsewhere, rounds=3)
+    for name, values in trial.weights.items():
         assert torch.equal(one[name], other[name])
-        assert torch.equal(weights[name], before[name]) and not weights[name].requires_grad
+        assert torch.equal(values, before[name]) and not values.requires_grad
 
 
-def test_synflow_prunes_to_the_studys_sparsity(tmp_path: Path) -> None:
+def test_synflow_prunes_to_the_studys_sparsity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, float, dict[str, int]]] = []
+    synflow = pruning.synflow
+
+    @functools.wraps(synflow)
+    def spy(trial: Unpruned, **options: int) -> Weights:
+        asked.append((trial.seed, trial.sparsity, options))
+        return synflow(trial, **options)
+
+    monkeypatch.setattr(pruning, "synflow", spy)
     cache = tmp_path / "cache"
     typed = ["pruning=synflow", "max_steps=1", "batch_size=8", "sparsity=0.99", "pruning.criterion.rounds=5"]
     assert dps(tmp_path, *typed, "goal.error=0", cache=str(cache)).code == 0
+    assert asked == [(0, 0.99, {"rounds": 5})]
     assert not (cache / "scores").exists()
     config = (study(tmp_path, 8, "0.99") / ".hydra" / "config.yaml").read_text()
-    assert config.count("sparsity: 0.99") == 3
+    assert config.count("sparsity: 0.99") == 1
 
 
 @pytest.mark.parametrize(
