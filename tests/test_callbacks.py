@@ -13,14 +13,20 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from command import dps, rows, study
+from configuration import Composed
+from hydra.utils import instantiate
+from omegaconf import DictConfig
 from rich.console import Console
+from torch import Tensor
 
 from callbacks import Goal, Record, StudyProgress, progress
+from dps import pruning
 from dps.engine import fit
 from dps.engine.module import StudyTask
-from dps.models import SimpleCNN, initialise
-from dps.protocol.goal import Outcome
-from dps.pruning import pruning
+from dps.engine.study import Study
+from dps.models import SimpleCNN, Weights, initialise
+from dps.protocol.outcome import Outcome
+from dps.pruning import Unpruned
 from dps.storage import ownership, records
 
 SMALL = ["batch_size=8", "goal.error=0.3", "goal.interval_steps=4", "max_steps=8"]
@@ -33,8 +39,8 @@ def trainers(monkeypatch: pytest.MonkeyPatch) -> list[pl.Trainer]:
     found: list[pl.Trainer] = []
     fit_here = fit.fit_here
 
-    def spy(*arguments: Any) -> pl.Trainer:
-        found.append(fit_here(*arguments))
+    def spy(study: Study) -> pl.Trainer:
+        found.append(fit_here(study))
         return found[-1]
 
     monkeypatch.setattr(fit, "fit_here", spy)
@@ -45,29 +51,26 @@ def trainers(monkeypatch: pytest.MonkeyPatch) -> list[pl.Trainer]:
 def scored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The trial of every computation of SNIP's scores."""
     trials: list[int] = []
-    snip: Callable[..., Any] = pruning.snip
+    snip = pruning.snip
 
     @functools.wraps(snip)
-    def spy(*arguments: Any, **options: Any) -> Any:
-        trials.append(arguments[4])
-        return snip(*arguments, **options)
+    def spy(trial: Unpruned) -> Weights:
+        trials.append(trial.seed)
+        return snip(trial)
 
     monkeypatch.setattr(pruning, "snip", spy)
     return trials
 
 
 @pytest.fixture
-def starts(monkeypatch: pytest.MonkeyPatch) -> list[dict[int, torch.Tensor]]:
+def starts(monkeypatch: pytest.MonkeyPatch) -> list[dict[int, Tensor]]:
     """Each study's masks, all of a trial's in one vector, at its first step."""
-    found: list[dict[int, torch.Tensor]] = []
+    found: list[dict[int, Tensor]] = []
     on_train_start = StudyTask.on_train_start
 
     def spy(task: StudyTask) -> None:
-        masks = {}
-        for trial, row in task.trials.running().items():
-            index, inner = task.trials.place(row)
-            masks[trial] = torch.cat([mask[inner].flatten() for mask in task.trials.slices[index].masks])  # type: ignore[union-attr]
-        found.append(masks)
+        trials = task.stack.running()
+        found.append({t: torch.cat([mask.flatten() for mask in task.stack.masks_of(t).values()]) for t in trials})
         on_train_start(task)
 
     monkeypatch.setattr(StudyTask, "on_train_start", spy)
@@ -80,7 +83,7 @@ def place(folder: Path, name: str) -> Path:
 
 
 def test_scores_are_computed_once_for_all_studies(
-    tmp_path: Path, scored: list[int], starts: list[dict[int, torch.Tensor]]
+    tmp_path: Path, scored: list[int], starts: list[dict[int, Tensor]]
 ) -> None:
     cache = str(tmp_path / "cache")
     typed = [*SMALL, "max_steps=1", "sparsity=0.5", "trial=3"]
@@ -101,7 +104,7 @@ def test_scores_are_computed_once_for_all_studies(
 
 @pytest.mark.parametrize("damage", ["cut short", "another's"])
 def test_damaged_scores_are_computed_again(
-    tmp_path: Path, scored: list[int], starts: list[dict[int, torch.Tensor]], damage: str
+    tmp_path: Path, scored: list[int], starts: list[dict[int, Tensor]], damage: str
 ) -> None:
     cache = tmp_path / "cache"
     typed = [*SMALL, "max_steps=1", "sparsity=0.5", "trial=3"]
@@ -117,7 +120,7 @@ def test_damaged_scores_are_computed_again(
 
 @pytest.mark.parametrize("criterion", ["magnitude", "random"])
 def test_criteria_that_read_no_data_are_not_cached(
-    tmp_path: Path, starts: list[dict[int, torch.Tensor]], criterion: str
+    tmp_path: Path, starts: list[dict[int, Tensor]], criterion: str
 ) -> None:
     assert dps(tmp_path, *SMALL, *TWO, "sparsity=0.9", f"pruning={criterion}", cache=str(tmp_path / "cache")).code == 0
     assert not (tmp_path / "cache" / "scores").exists()
@@ -182,9 +185,11 @@ def test_failed_checks_read_few_examples(tmp_path: Path, trainers: list[pl.Train
     for early_reject in ("true", "false"):
         typed = [*SMALL, *TWO, "goal.error=0.05", "goal.examples_per_block=10", f"goal.early_reject={early_reject}"]
         dps(place(tmp_path, early_reject), *typed, "max_steps=24")
-        (goal,) = (part for part in trainers[-1].callbacks if isinstance(part, Goal))  # type: ignore[attr-defined]
-        assert goal.failed_checks == 2 * 6
-        read[early_reject] = goal.examples_read_by_failed_checks / goal.failed_checks
+        task = trainers[-1].lightning_module
+        assert isinstance(task, StudyTask)
+        assert [check.trials for check in task.checks] == [2] * 6
+        assert sum(check.failed for check in task.checks) == 2 * 6
+        read[early_reject] = sum(check.read_by_failed for check in task.checks) / (2 * 6)
     assert read["false"] == 150
     assert 10 <= read["true"] <= 50
 
@@ -196,19 +201,46 @@ def test_seconds_are_those_of_the_study(tmp_path: Path) -> None:
     assert found[["train_seconds", "evaluate_seconds"]].sum().sum() < 60
 
 
-def recording(folder: Path) -> tuple[Record, SimpleNamespace]:
-    about = {"workload": "w", "batch_size": 8, "sparsity": 0.5, "goal_error": 0.3, "interval_steps": 4, "max_steps": 8}
-    metaparameters = [{"trial": 0, "lr": 0.1, "momentum": 0.9}, {"trial": 5, "lr": 0.2, "momentum": 0.8}]
-    return Record(folder, about), SimpleNamespace(metaparameters=metaparameters, outcomes={})
+@pytest.mark.parametrize("race", ["true", "false"])
+def test_the_goal_is_the_studys(composed: Composed, race: str) -> None:
+    typed = ["goal.error=0.3", "goal.interval_steps=7", "goal.early_reject=false", f"race={race}"]
+    study = Study.parse(composed(*typed))
+    by_another_job = {"trial": 9, "status": "complete", "steps_run": 7, "steps_to_result": 7}
+    records.merge(study.folder, [by_another_job])
+    finished: list[dict[int, Outcome]] = []
+    stack = SimpleNamespace(running=lambda: {0: 0}, finite=lambda: [True])
+    data = SimpleNamespace(validation_images=torch.zeros(150, 1), validation_labels=torch.zeros(150))
+
+    def mistakes(rows: list[int], images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.ones(len(rows), len(labels), dtype=torch.bool), torch.ones(len(rows), dtype=torch.bool)
+
+    task: Any = SimpleNamespace(study=study, stack=stack, data=data, device=torch.device("cpu"), checks=[], doing="")
+    task.mistakes, task.finish = mistakes, finished.append
+    trainer: Any = SimpleNamespace(max_steps=100, loggers=[], strategy=SimpleNamespace(broadcast=lambda found: found))
+    goal = instantiate(study.cfg.callbacks.goal)
+    assert isinstance(goal, Goal)
+    goal.on_fit_start(trainer, task)
+    assert (goal.check.allowed, goal.check.early_reject) == (45, False)
+    for trainer.global_step in range(1, 8):
+        assert not finished
+        goal.on_train_batch_end(trainer, task)
+    (outcomes,) = finished
+    assert {trial: outcome.status for trial, outcome in outcomes.items()} == ({0: "censored"} if race == "true" else {})
 
 
-def test_a_trial_is_recorded_as_soon_as_it_has_ended(tmp_path: Path) -> None:
-    record, task = recording(tmp_path)
-    first = SimpleNamespace(is_global_zero=True)
-    record.on_train_batch_end(first, task)  # type: ignore[arg-type]
+def recording(composed: Composed) -> tuple[Record, Any]:
+    """The callback, and a task of the trials 0 and 5 that has no outcomes yet."""
+    cfg: DictConfig = composed("trial=[0,5]", "optimizer.lr=[0.1,0.2]", "optimizer.momentum=[0.9,0.8]")
+    return Record(), SimpleNamespace(study=Study.parse(cfg), outcomes={})
+
+
+def test_a_trial_is_recorded_as_soon_as_it_has_ended(tmp_path: Path, composed: Composed) -> None:
+    record, task = recording(composed)
+    first: Any = SimpleNamespace(is_global_zero=True)
+    record.on_train_batch_end(first, task)
     assert not (tmp_path / "trials.csv").exists()
     task.outcomes[5] = Outcome("complete", 4, 4, 0.25, 0.27, 1.5, 0.5)
-    record.on_train_batch_end(first, task)  # type: ignore[arg-type]
+    record.on_train_batch_end(first, task)
     (row,) = records.read(tmp_path).to_dict("records")
     assert (row["trial"], row["seed"], row["lr"], row["momentum"]) == (5, 5, 0.2, 0.8)
     assert (row["status"], row["steps_to_result"], row["test_error"], row["train_seconds"]) == (
@@ -218,42 +250,55 @@ def test_a_trial_is_recorded_as_soon_as_it_has_ended(tmp_path: Path) -> None:
         1.5,
     )
     before = (tmp_path / "trials.csv").stat()
-    record.on_train_batch_end(first, task)  # type: ignore[arg-type]
+    record.on_train_batch_end(first, task)
     after = (tmp_path / "trials.csv").stat()
     assert (before.st_mtime_ns, before.st_ino) == (after.st_mtime_ns, after.st_ino)
     task.outcomes[0] = Outcome("infeasible", 8)
-    record.on_train_batch_end(first, task)  # type: ignore[arg-type]
+    record.on_train_batch_end(first, task)
     found = records.read(tmp_path)
     assert list(found["trial"]) == [0, 5] and list(found["status"]) == ["infeasible", "complete"]
     assert pd.isna(found["validation_error"][0]) and pd.isna(found["steps_to_result"][0])
 
 
-def test_the_other_ranks_record_nothing(tmp_path: Path) -> None:
-    record, task = recording(tmp_path)
+def test_the_other_ranks_record_nothing(tmp_path: Path, composed: Composed) -> None:
+    record, task = recording(composed)
     task.outcomes[5] = Outcome("infeasible", 8)
-    record.on_train_batch_end(SimpleNamespace(is_global_zero=False), task)  # type: ignore[arg-type]
+    other: Any = SimpleNamespace(is_global_zero=False)
+    record.on_train_batch_end(other, task)
     assert not list(tmp_path.iterdir())
 
 
-def titles(trainers: list[pl.Trainer]) -> list[str]:
-    lines = [part for trainer in trainers for part in trainer.callbacks]  # type: ignore[attr-defined]
-    return [part.title for part in lines if isinstance(part, StudyProgress)]
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What the line of progress writes, as it would to a terminal."""
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=True, width=150, color_system=None)
+    monkeypatch.setattr(progress, "Console", lambda **_: console)
+    return written
 
 
-def test_the_line_counts_the_studies_of_a_sweep(tmp_path: Path, trainers: list[pl.Trainer]) -> None:
-    done = dps(tmp_path, "-m", *SMALL, "batch_size=8,16", "hydra.sweeper.trials=2")
-    assert (done.code, done.stderr) == (0, "")  # not a terminal: nothing is drawn
-    expected = ["study 1 of 2: batch_size=8 sparsity=0", "study 2 of 2: batch_size=16 sparsity=0"]
-    assert titles(trainers) == expected
-    trainers.clear()
+def titles(screen: io.StringIO) -> list[str]:
+    return re.findall(r"(?:study \d of \d: )?batch_size=\d+ sparsity=[\d.]+", screen.getvalue())
+
+
+def test_the_line_counts_the_studies_of_a_sweep(tmp_path: Path, screen: io.StringIO) -> None:
+    assert dps(tmp_path, "-m", *SMALL, "batch_size=8,16", "hydra.sweeper.trials=2").code == 0
+    assert titles(screen) == ["study 1 of 2: batch_size=8 sparsity=0", "study 2 of 2: batch_size=16 sparsity=0"]
+    screen.truncate(0)
     dps(tmp_path, *SMALL, "batch_size=32")
-    assert titles(trainers) == ["batch_size=32 sparsity=0"]
+    assert titles(screen) == ["batch_size=32 sparsity=0"]
 
 
-def test_the_jobs_of_one_study_are_one_study(tmp_path: Path, trainers: list[pl.Trainer]) -> None:
+def test_nothing_is_drawn_where_there_is_no_terminal(tmp_path: Path) -> None:
+    done = dps(tmp_path, "-m", *SMALL, "batch_size=8,16", "hydra.sweeper.trials=2")
+    assert (done.code, done.stderr) == (0, "")
+    assert "study 1 of 2" not in done.stdout
+
+
+def test_the_jobs_of_one_study_are_one_study(tmp_path: Path, trainers: list[pl.Trainer], screen: io.StringIO) -> None:
     dps(tmp_path, "-m", *SMALL, "batch_size=8,16", "hydra.sweeper.trials=2", "hydra.sweeper.trials_per_job=1")
     assert len(trainers) == 4
-    assert [title.split(":")[0] for title in titles(trainers)] == ["study 1 of 2"] * 2 + ["study 2 of 2"] * 2
+    assert [title.split(":")[0] for title in titles(screen)] == ["study 1 of 2"] * 2 + ["study 2 of 2"] * 2
     assert {ownership.sweep_trials(path.parent) for path in tmp_path.rglob("trials.csv")} == {2}
 
 
@@ -261,10 +306,9 @@ def test_the_jobs_of_one_study_are_one_study(tmp_path: Path, trainers: list[pl.T
     ("early_reject", "state"),
     [("true", r"missed at (48|96|144)/150, 2 trials"), ("false", r"error [3-9]\d\.\d% > goal 30\.0%, 2 trials")],
 )
-def test_the_line_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, early_reject: str, state: str) -> None:
-    screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=150, color_system=None)
-    monkeypatch.setattr(progress, "Console", lambda **_: console)
+def test_the_line_on_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, screen: io.StringIO, early_reject: str, state: str
+) -> None:
     monkeypatch.setattr(StudyProgress, "on_train_batch_end", drawn(StudyProgress.on_train_batch_end))
     assert dps(tmp_path, *SMALL, *TWO, "optimizer.lr=1e-6", f"goal.early_reject={early_reject}").code == 0
     shown = screen.getvalue()
@@ -283,7 +327,7 @@ def drawn(update: Callable[..., None]) -> Callable[..., None]:
 
 
 def test_an_error_before_the_first_step_leaves_no_line(tmp_path: Path) -> None:
-    line = StudyProgress("title")
+    line = StudyProgress()
     line.on_exception(None, None, OSError())  # type: ignore[arg-type]
     line.disable()
     line.enable()

@@ -3,9 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +13,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from command import dps, process, rows, study
+from rich.progress import Task, TaskID
 from torch import Tensor
 
 from callbacks import progress
 from dps.data import StudyData, sources
-from dps.engine import fit
 from dps.engine.module import StudyTask
 from dps.storage import measurements
 from dps.storage.measurements import CURVES, NOISE, SMOOTHNESS, Table
@@ -52,7 +50,7 @@ def history(monkeypatch: pytest.MonkeyPatch) -> list[Weights]:
     training_step, finish = StudyTask.training_step, StudyTask.finish
 
     def weights(task: StudyTask) -> Weights:
-        stack = task.trials.weights_by_trial()
+        stack = task.stack.weights_by_trial()
         return {trial: [w[0].clone() for w in values.values()] for trial, values in stack.items()}
 
     def noted_step(task: StudyTask, *arguments: Any) -> None:
@@ -212,19 +210,20 @@ def test_a_trial_alone_measures_the_same(tmp_path: Path) -> None:
         pd.testing.assert_frame_equal(measurements.read(alone, table), frame)
 
 
-# Types the command with checkpoints after every second, and a SIGKILL to itself in the middle of a measurement.
-KILLED = """
-import datetime, os, signal, sys
+FEW_DIGITS = """
 from dataclasses import replace
-from dps import main
 from dps.data import sources
-from dps.engine import fit
-from callbacks import curves
 
-fit.timedelta = lambda **_: datetime.timedelta(0)
 every = sources.digits()
 few = replace(every, train=every.train[:60], train_labels=every.train_labels[:60])
 sources.digits = lambda: few
+"""
+# Types the command, and a SIGKILL to itself in the middle of a measurement.
+KILLED = f"""{FEW_DIGITS}
+import os, signal
+from dps import main
+from callbacks import curves
+
 loss_and_error, calls = curves.loss_and_error, []
 
 def fatal(*arguments):
@@ -238,13 +237,10 @@ main.main()
 """
 
 
-def test_a_killed_study_ends_with_the_measurements_it_would_have_had(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_study_ends_with_the_measurements_it_would_have_had(tmp_path: Path) -> None:
     whole = run(place(tmp_path, "whole"), *TYPED, AFTER, *INTERVALS)
     killed = place(tmp_path, "killed")
-    monkeypatch.setattr(fit, "timedelta", lambda **_: timedelta(0))
-    command = [sys.executable, "-c", KILLED, *TYPED, AFTER, *INTERVALS]
+    command = [sys.executable, "-c", KILLED, *TYPED, AFTER, *INTERVALS, "bookkeeping.checkpoint.every_seconds=0"]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=killed, env=env, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == -9, done.stderr
@@ -283,33 +279,23 @@ def test_intervals_are_checked(tmp_path: Path, name: str, value: str) -> None:
 
 def test_the_line_says_what_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    update: Callable[..., None] = progress.Progress.update
 
-    def spy(bar: Any, line: Any, **fields: Any) -> None:
-        said.append(fields["state"])
-        update(bar, line, **fields)
+    def say(task: StudyTask, doing: str) -> None:
+        vars(task)["said"] = doing
+        if doing:
+            said.append(progress._Doing(task).render(Task(TaskID(0), "", None, 0, lambda: 0.0)).plain)
 
-    monkeypatch.setattr(progress.Progress, "update", spy)
+    monkeypatch.setattr(StudyTask, "doing", property(lambda task: vars(task)["said"], say), raising=False)
     run(tmp_path, *TYPED, AFTER, *INTERVALS)
-    assert {"smoothness 1/3: 1/10", "smoothness 3/3: 10/10", "noise 2/3: 4/4", "curves 1/3: 1/1"} <= set(said)
-    assert "smoothness 1/1: 10/10" in said  # the last trial, which another's end has left alone
+    every = {"smoothness 1/3: 1/10", "smoothness 3/3: 10/10", "noise 2/3: 4/4", "curves 1/3: 1/1"}
+    assert {f"{doing}, 3 trials" for doing in every} <= set(said)
+    assert "smoothness 1/1: 10/10, 1 trials" in said  # the last trial, which another's end has left alone
     assert max(map(len, said)) < 40
-
-
-# Run at the start of every process by Python itself.
-FEW_DIGITS = """
-from dataclasses import replace
-from dps.data import sources
-
-every = sources.digits()
-few = replace(every, train=every.train[:60], train_labels=every.train_labels[:60])
-sources.digits = lambda: few
-"""
 
 
 @pytest.mark.slow
 def test_two_ranks_write_one_file(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(FEW_DIGITS)
+    (tmp_path / "sitecustomize.py").write_text(FEW_DIGITS)  # which Python runs at the start of each rank
     typed = ["callbacks=[goal,smoothness,curves]", *SMALL, *STACK, "trial=[0,1]", "goal.error=0", "max_steps=8"]
     typed += ["callbacks.smoothness.interval_steps=4", "callbacks.curves.interval_steps=4", "sparsity=0.5"]
     typed += ["trainer.precision=64-true"]

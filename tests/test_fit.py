@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +31,14 @@ MIXED = ["trial=[0,1,2,3]", "optimizer.lr=[1e9,0.02,0.002,1e-6]"]
 LR = {0: 1e9, 1: 0.02, 2: 0.002, 3: 1e-6}
 Weights = dict[int, list[Tensor]]
 
-# Types the command with checkpoints after every step, and a signal to itself at the start of one of them.
+EVERY_STEP = "bookkeeping.checkpoint.every_seconds=0"  # a checkpoint
+# Types the command, and a signal to itself at the start of one of its steps.
 SIGNALLED = """
-import datetime, os, sys
+import os, sys
 from dps import main
-from dps.engine import fit
 from dps.engine.module import StudyTask
 
 step, number = int(sys.argv.pop(1)), int(sys.argv.pop(1))
-fit.timedelta = lambda **_: datetime.timedelta(0)
 training_step = StudyTask.training_step
 
 def signalled(task, *arguments):
@@ -59,7 +57,7 @@ def watch_ends(patch: pytest.MonkeyPatch) -> Weights:
     finish = StudyTask.finish
 
     def spy(task: StudyTask, outcomes: Any) -> None:
-        views = task.trials.weights_by_trial()
+        views = task.stack.weights_by_trial()
         weights.update({trial: [value.clone() for value in views[trial].values()] for trial in outcomes})
         finish(task, outcomes)
 
@@ -215,8 +213,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(
     typed = [*SMALL, *MIXED, "race=false"]
     stop = int(whole["steps_to_result"].min()) + 2  # the infeasible and the quickest trial have left the stack
     assert stop < whole["steps_to_result"].max()
-    monkeypatch.setattr(fit, "timedelta", lambda **_: timedelta(0))
-    command = [sys.executable, "-c", SIGNALLED, str(stop), str(int(sent)), *typed]
+    command = [sys.executable, "-c", SIGNALLED, str(stop), str(int(sent)), *typed, EVERY_STEP]
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # as here: the number of threads changes float32 rounding
     done = subprocess.run(
         command, cwd=tmp_path, env=one_thread, capture_output=True, text=True, timeout=120, check=False
@@ -279,10 +276,9 @@ def test_wherever_ctrl_c_strikes(
     whole, weights = usual
     typed = [*SMALL, *MIXED, "race=false"]
     handler = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(fit, "timedelta", lambda **_: timedelta(0))
     with monkeypatch.context() as patch:
         Interruption(owner, name, calls, after).install(patch)
-        assert dps(tmp_path, *typed).code != 0
+        assert dps(tmp_path, *typed, EVERY_STEP).code != 0
     signal.signal(signal.SIGINT, handler)
     ended.clear()
     pd.testing.assert_frame_equal(run(tmp_path, *typed), whole)
@@ -293,10 +289,9 @@ def test_wherever_ctrl_c_strikes(
 def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a study of the trials 0 and 3 that Ctrl-C stopped after six steps, before any trial ended."""
     handler = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(fit, "timedelta", lambda **_: timedelta(0))
     with monkeypatch.context() as patch:
         Interruption(StudyTask, "training_step", 7, False).install(patch)
-        assert dps(tmp_path, *SMALL, "trial=[0,3]", "optimizer.lr=[1e-5,1e-5]").code != 0
+        assert dps(tmp_path, *SMALL, "trial=[0,3]", "optimizer.lr=[1e-5,1e-5]", EVERY_STEP).code != 0
     signal.signal(signal.SIGINT, handler)
     assert len(list(tmp_path.rglob("*.ckpt"))) == 1
     return tmp_path

@@ -30,7 +30,7 @@ def history(monkeypatch: pytest.MonkeyPatch) -> Weights:
     training_step, finish = StudyTask.training_step, StudyTask.finish
 
     def note(task: StudyTask) -> None:
-        stack = task.trials.weights_by_trial()
+        stack = task.stack.weights_by_trial()
         steps.append({trial: [w[0].clone() for w in weights.values()] for trial, weights in stack.items()})
 
     def noted_step(task: StudyTask, *arguments: Any) -> None:
