@@ -15,7 +15,7 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from dps.protocol.space import parse, sample
 
@@ -37,19 +37,18 @@ max_steps: 40000
 hydra:
   output_subdir: null
   sweep:
-    dir: outputs/${workload}
+    dir: outputs/${hydra.runtime.choices.workload}
     subdir: batch_size=${batch_size},sparsity=${sparsity}
   sweeper:
     trials: 4
 """,
     "optimizer/sgd.yaml": "lr: ???",
     "optimizer/momentum.yaml": "lr: ???\nmomentum: 0.9",
-    "workload/fast.yaml": "# @package _global_\nworkload: fast",
+    "workload/fast.yaml": "# @package _global_",
     "workload/plain.yaml": """# @package _global_
 defaults:
   - override /optimizer: sgd
   - override /space: lr
-workload: plain
 """,
 }
 LR = parse("optimizer.lr", "tag(log, interval(1e-4, 1))")
@@ -58,10 +57,15 @@ MOMENTUM = parse("optimizer.momentum", "tag(one_minus, log, interval(0.9, 0.9999
 
 @dataclass
 class App:
-    """What one sweep did: the configurations that ran, the folders of the table and the number of launches."""
+    """What one sweep did.
+
+    The configurations that ran and those that were checked before, with the workload and the optimizer that these were
+    said to have; the folders of the table, the number of launches, and which of the studies each job was told it is.
+    """
 
     jobs: list[DictConfig] = field(default_factory=list)
     checked: list[DictConfig] = field(default_factory=list)
+    names: list[tuple[str, str]] = field(default_factory=list)
     table: list[str] | None = None
     launches: int = 0
     studies: list[str | None] = field(default_factory=list)
@@ -107,8 +111,11 @@ def _task_of(app: App) -> Callable[[DictConfig], float]:
 
 
 def _watch(app: App, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def check(cfg: DictConfig) -> None:
+    def parse(cfg: DictConfig) -> None:
         assert not OmegaConf.missing_keys(cfg)
+        with open_dict(cfg):
+            app.names.append((cfg.pop("workload"), cfg.pop("names").optimizer))
+            assert cfg.pop("folder")
         app.checked.append(cfg)
         if cfg.batch_size < 1:
             raise ValueError(f"batch_size={cfg.batch_size} must be positive")
@@ -125,7 +132,8 @@ def _watch(app: App, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (launcher,) = (found for found in Plugins.instance().discover(Launcher) if found.__name__ == "BasicLauncher")
     original = launcher.launch
     monkeypatch.setattr(launcher, "launch", launch)
-    monkeypatch.setattr("dps.engine.check.check", check)
+    monkeypatch.setattr("dps.engine.named.GROUPS", {"optimizer": "optimizer"})  # all that this application has
+    monkeypatch.setattr("dps.engine.study.Study.parse", parse)
     monkeypatch.setattr("dps.report.terminal.show", show)
 
 
@@ -161,6 +169,7 @@ def test_every_workload_has_its_own_space(sweep: Sweep) -> None:
     app = sweep("workload=plain,fast")
     plain, fast = app.jobs
     assert plain.optimizer == {"lr": sample([LR], 0, 4)["optimizer.lr"]}
+    assert app.names == [("plain", "sgd"), ("fast", "momentum")]
     assert list(fast.optimizer.values()) == list(sample([LR, MOMENTUM], 0, 4).values())
     assert app.table == ["outputs/plain/batch_size=16,sparsity=0", "outputs/fast/batch_size=16,sparsity=0"]
 
@@ -200,7 +209,7 @@ def test_the_last_of_a_repeated_key_counts(sweep: Sweep) -> None:
 
 
 def test_a_failed_study_leaves_the_others_alone(sweep: Sweep, app: App) -> None:
-    summary = r"^1 of 3 studies failed: outputs/fast/batch_size=666,sparsity=0: disk full$"
+    summary = r"^1 of 3 studies failed: outputs/fast/batch_size=666,sparsity=0: disk full second line$"
     with pytest.raises(RuntimeError, match=summary) as error:
         sweep("batch_size=4,666,8", "hydra.sweeper.trials_per_job=2")
     assert [job.batch_size for job in app.jobs] == [4, 4, 666, 666, 8, 8]

@@ -1,9 +1,9 @@
 from collections.abc import Callable
 
 import pytest
+from configuration import Composed
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig
 
 from dps import errors
 
@@ -27,9 +27,7 @@ def sentence_of(action: Callable[[], object]) -> str:
         ("hydra/sweeper=nosuch", ["sobol"]),
     ],
 )
-def test_an_unknown_choice_names_those_there_are(
-    composed: Callable[..., DictConfig], override: str, choices: list[str]
-) -> None:
+def test_an_unknown_choice_names_those_there_are(composed: Composed, override: str, choices: list[str]) -> None:
     sentence = sentence_of(lambda: composed(override))
     assert sentence.startswith(f"{override} is unknown")
     for choice in choices:
@@ -37,18 +35,18 @@ def test_an_unknown_choice_names_those_there_are(
 
 
 @pytest.mark.parametrize("key", ["optimizer.typo", "nosuch", "goal.eror"])
-def test_an_unknown_key_names_it_and_where_to_look(composed: Callable[..., DictConfig], key: str) -> None:
+def test_an_unknown_key_names_it_and_where_to_look(composed: Composed, key: str) -> None:
     sentence = sentence_of(lambda: composed(f"{key}=3"))
     assert key in sentence
     assert "dps --cfg job" in sentence
 
 
 @pytest.mark.parametrize("typed", ["batch_size=[1", "a=b=c", "optimizer.lr=interval(1"])
-def test_what_cannot_be_parsed_is_named(composed: Callable[..., DictConfig], typed: str) -> None:
+def test_what_cannot_be_parsed_is_named(composed: Composed, typed: str) -> None:
     assert typed in sentence_of(lambda: composed(typed))
 
 
-def test_an_unknown_key_read_from_the_configuration(composed: Callable[..., DictConfig]) -> None:
+def test_an_unknown_key_read_from_the_configuration(composed: Composed) -> None:
     cfg = composed()
     assert sentence_of(lambda: cfg.goal.eror).startswith("goal.eror is not an option")
 

@@ -1,15 +1,14 @@
 """The command, from what is typed to what lies in the folder."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from command import Done, contents, dps, rows, study
-from omegaconf import DictConfig
 
 from dps import main
 from dps.engine import fit
+from dps.engine.study import Study
 from dps.protocol.outcome import STATUSES
 from dps.storage import records
 
@@ -29,10 +28,10 @@ CONTRACT = (
 def returned(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
     """What every study that ran returned."""
     values: list[int | None] = []
-    run: Callable[..., int | None] = main.run
+    run = main.run
 
-    def spy(*arguments: object) -> int | None:
-        values.append(run(*arguments))
+    def spy(study: Study, overrides: list[str], trials: int | None) -> int | None:
+        values.append(run(study, overrides, trials))
         return values[-1]
 
     monkeypatch.setattr(main, "run", spy)
@@ -47,7 +46,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
 
 
 def refuse_to_train(monkeypatch: pytest.MonkeyPatch) -> None:
-    def train(cfg: object) -> None:
+    def train(study: object) -> None:
         pytest.fail("a finished study trains again")
 
     monkeypatch.setattr(fit, "fit", train)
@@ -174,10 +173,10 @@ def test_more_trials_keep_those_there_are(tmp_path: Path) -> None:
 def test_a_study_that_fails_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train = fit.fit
 
-    def some(cfg: DictConfig) -> None:
-        if cfg.batch_size == 8:
+    def some(study: Study) -> None:
+        if study.cfg.batch_size == 8:
             raise OSError("no space left\non the device")
-        train(cfg)
+        train(study)
 
     monkeypatch.setattr(fit, "fit", some)
     done = dps(tmp_path, "-m", *SMALL, "batch_size=8,16", TWO_TRIALS)

@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from dps.protocol.metaparameters import TABLE
 from dps.storage import ownership
+
+OPTIONS = [row.option for row in TABLE]
 
 
 def config(**changed: Any) -> DictConfig:
@@ -55,18 +58,24 @@ def test_the_record_is_the_resolved_configuration(study: Path) -> None:
         {"lr_schedule__decay_steps": 3, "lr_schedule__end_factor": 0.1, "space": {"lr": "interval(0,1)"}},
         {"data__root": "elsewhere", "data__download": True, "data__load__root": "elsewhere"},
         {"trainer__devices": 2, "logger": {"name": "csv"}, "callbacks": {"bar": {"refresh": 1}}},
+        {"bookkeeping": {"checkpoint": {"every_seconds": 0}}, "metaparameters": {"warmup": {"idle": 0}}},
     ],
 )
 def test_what_changes_no_result_is_accepted_and_never_overwritten(study: Path, changed: dict[str, Any]) -> None:
     before = saved(study)
-    ownership.claim(study, config(**changed), ["other=1"])
+    ownership.claim(study, config(**changed), ["other=1"], OPTIONS)
     assert saved(study) == before
+
+
+def test_metaparameters_that_the_study_does_not_have_are_compared(study: Path) -> None:
+    with pytest.raises(ValueError, match=r"\(optimizer\.momentum is 0\.9 there and 0\.8 here\)"):
+        ownership.claim(study, config(optimizer__lr=0.3, optimizer__momentum=0.8), [], ["optimizer.lr"])
 
 
 def test_the_most_trials_that_a_sweep_asked_for_are_known(study: Path) -> None:
     found = []
     for trials in (None, 25, 100, 50, None):
-        ownership.claim(study, config(), [], trials)
+        ownership.claim(study, config(), [], trials=trials)
         found.append(ownership.sweep_trials(study))
     assert found == [0, 25, 100, 100, 100]
 

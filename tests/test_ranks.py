@@ -64,7 +64,7 @@ def test_a_rank_that_fails_ends_the_study(tmp_path: Path) -> None:
 
 def test_ranks_share_the_batch_evenly(tmp_path: Path) -> None:
     done = dps(tmp_path, *TYPED, *TWO_RANKS, "batch_size=9")
-    assert done.code == 1 and done.stderr == "dps: trainer.devices=2 must divide batch_size=9\n"
+    assert done.code == 1 and done.stderr == "dps: trainer.devices=2 must be a divisor of batch_size=9\n"
     assert not list(tmp_path.rglob("trials.csv"))
 
 

@@ -11,8 +11,9 @@ from dps.stack.schedules import constant, linear
 from dps.stack.sgd import SGD
 
 SHAPES = [(3, 2), (4,)]  # of one trial's parameters
-LR = [0.5, 0.1, 0.02, 0.3, 0.07]
-MOMENTUM = [0.9, 0.0, 0.99, 0.5, 0.75]
+# of five trials, and of the idle row that fills the second of two slices of three
+LR = [0.5, 0.1, 0.02, 0.3, 0.07, 0.0]
+MOMENTUM = [0.9, 0.0, 0.99, 0.5, 0.75, 0.0]
 
 
 def slices(rows: Sequence[int], seed: int = 0) -> list[list[nn.Parameter]]:
@@ -41,7 +42,7 @@ KINDS = pytest.mark.parametrize(
     [
         pytest.param(None, False, id="sgd"),
         pytest.param(MOMENTUM, False, id="momentum"),
-        pytest.param([0.9, 0.1, 0.99, 0.5, 0.75], True, id="nesterov"),  # torch's has none without momentum
+        pytest.param([0.9, 0.1, 0.99, 0.5, 0.75, 0.0], True, id="nesterov"),  # torch's has none without momentum
     ],
 )
 
@@ -78,18 +79,20 @@ def test_in_float32_the_bits_are_those_of_torchs_sgd(
     momentum: list[float] | None, nesterov: bool, shape: tuple[int, ...]
 ) -> None:
     generator = torch.Generator().manual_seed(3)
-    stacked = nn.Parameter(torch.randn(5, *shape, generator=generator))
+    stacked = nn.Parameter(torch.randn(6, *shape, generator=generator))
     plain = [nn.Parameter(values.clone()) for values in stacked.detach()]
+    idle = stacked[5].detach().clone()
     optimizer = SGD([[stacked]], LR, momentum, nesterov)
-    options: list[dict[str, Any]] = [{"momentum": m, "nesterov": nesterov} for m in momentum or [0.0] * 5]
+    options: list[dict[str, Any]] = [{"momentum": m, "nesterov": nesterov} for m in (momentum or [0.0] * 5)[:5]]
     plain_optimizers = [torch.optim.SGD([plain[t]], LR[t], **options[t]) for t in range(5)]
     for _ in range(30):
-        stacked.grad = torch.randn(5, *shape, generator=generator)
+        stacked.grad = torch.randn(6, *shape, generator=generator)
         optimizer.step()
         for t in range(5):
             plain[t].grad = stacked.grad[t].clone()
             plain_optimizers[t].step()
             assert torch.equal(stacked[t], plain[t])
+    assert torch.equal(stacked[5], idle)
 
 
 def test_linear_decay_is_a_straight_line_and_then_level() -> None:
@@ -126,7 +129,7 @@ def test_without_a_schedule_the_learning_rate_stays() -> None:
 
 
 def optimizer_of(weights: list[list[nn.Parameter]], lr: list[float], end_factor: float) -> SGD:
-    decay: dict[str, Any] = {"decay_steps": [12] * 5, "end_factor": [end_factor] * 5}
+    decay: dict[str, Any] = {"decay_steps": [12] * 5 + [1], "end_factor": [end_factor] * 5 + [0]}
     return SGD(weights, lr, MOMENTUM, nesterov=True, lr_schedule=partial(linear, **decay))
 
 
@@ -140,7 +143,7 @@ def test_a_saved_state_goes_on_as_if_it_had_never_stopped() -> None:
     torch.save(optimizer.state_dict(), file)
     file.seek(0)
     copies = [[nn.Parameter(weight.detach().clone()) for weight in part] for part in weights]
-    resumed = optimizer_of(copies, [9.0] * 5, 0.9)
+    resumed = optimizer_of(copies, [9.0] * 5 + [0.0], 0.9)
     resumed.load_state_dict(torch.load(file, weights_only=True))
     for step in range(7, 20):
         for part, own in ((weights, optimizer), (copies, resumed)):
@@ -168,7 +171,7 @@ def trajectory(trial: int, move_to: int | None, steps: int, momentum: bool) -> l
     """The parameters of a trial after every step; after five of them it moves to another row, if one is given."""
     weights = slices([3, 3])
     options: dict[str, Any] = {"momentum": MOMENTUM} if momentum else {}
-    decay: dict[str, Any] = {"decay_steps": [8, 9, 10, 11, 12], "end_factor": [0.5, 0.4, 0.3, 0.2, 0.1]}
+    decay: dict[str, Any] = {"decay_steps": [8, 9, 10, 11, 12, 1], "end_factor": [0.5, 0.4, 0.3, 0.2, 0.1, 0]}
     optimizer = SGD(weights, LR, nesterov=momentum, lr_schedule=partial(linear, **decay), **options)
     place, found = trial, []
     for step in range(steps):
@@ -177,8 +180,8 @@ def trajectory(trial: int, move_to: int | None, steps: int, momentum: bool) -> l
             with torch.no_grad():
                 for old, new in zip(weights[source[0]], weights[target[0]], strict=True):
                     new[target[1]] = old[source[1]]
-            optimizer.move_row(source, target)
-            optimizer.stop_row(source)
+            optimizer.follow([], [(source, target)], 0)
+            optimizer.follow([source], [], 0)
             place = move_to
         for part in weights:
             for weight in part:
@@ -200,7 +203,7 @@ def test_a_trial_that_moves_to_another_row_goes_on_unchanged(trial: int, move_to
 def test_a_move_before_the_first_step_takes_the_metaparameters_along() -> None:
     weights = slices([3, 3])
     optimizer = SGD(weights, LR, MOMENTUM)
-    optimizer.move_row((1, 1), (0, 0))
+    optimizer.follow([], [((1, 1), (0, 0))], 0)
     assert optimizer.param_groups[0]["lr"].tolist() == [0.07, 0.1, 0.02]
     assert optimizer.param_groups[0]["momentum"].tolist() == [0.75, 0.0, 0.99]
 
@@ -210,7 +213,7 @@ def test_a_stopped_row_rests_and_the_others_do_not_notice() -> None:
     optimizer, other = SGD(weights, LR, MOMENTUM), SGD(untouched, LR, MOMENTUM)
     for step in range(15):
         if step == 5:
-            optimizer.stop_row((0, 2))
+            optimizer.follow([(0, 2)], [], 0)
             resting = row(weights, 2)
         set_gradients(weights, step)
         set_gradients(untouched, step)
@@ -233,7 +236,7 @@ def test_a_row_that_diverged_rests_too() -> None:
     with torch.no_grad():
         for weight in weights[0]:
             weight[1] = 0
-    optimizer.stop_row((0, 1))
+    optimizer.follow([(0, 1)], [], 0)
     set_gradients(weights, 0)
     optimizer.step()
     assert not any(values.any() for values in row(weights, 1))
@@ -244,13 +247,25 @@ def test_the_last_slice_is_forgotten() -> None:
     optimizer = SGD(weights, LR, MOMENTUM)
     set_gradients(weights, 0)
     optimizer.step()
-    optimizer.drop_last_slice()
+    optimizer.follow([], [], 1)
     kept, dropped = row(weights, 0), row(weights, 3)
     set_gradients(weights, 1)
     optimizer.step()
     assert not torch.equal(row(weights, 0)[0], kept[0])
     assert torch.equal(row(weights, 3)[0], dropped[0])
     assert len(optimizer.state_dict()["state"]) == len(SHAPES)
+
+
+def test_what_left_together_is_followed_in_order() -> None:
+    weights = slices([3, 3])
+    optimizer = SGD(weights, LR, MOMENTUM)
+    set_gradients(weights, 0)
+    optimizer.step()
+    velocity = optimizer.state[weights[1][0]]["velocity"][1].clone()
+    optimizer.follow([(0, 0), (1, 0)], [((1, 1), (0, 0))], 1)  # trials 0 and 3 leave, and 4 moves to the first row
+    (group,) = optimizer.param_groups
+    assert group["lr"].tolist() == [0.07, 0.1, 0.02] and group["momentum"].tolist() == [0.75, 0.0, 0.99]
+    assert torch.equal(optimizer.state[weights[0][0]]["velocity"][0], velocity)
 
 
 def test_a_closure_is_evaluated_with_gradients_before_the_update() -> None:

@@ -261,7 +261,7 @@ def configured(name: str, *overrides: str) -> StudyData:
     data = OmegaConf.load(ROOT / "conf" / "data" / f"{name}.yaml")
     config = OmegaConf.create({"batch_size": 64, "seed_data": 0, "data": data})
     config.merge_with_dotlist(list(overrides))
-    loaded = instantiate(config.data)
+    loaded = instantiate(config.data, batch_size=config.batch_size, seed=config.seed_data)
     assert isinstance(loaded, StudyData)
     return loaded
 
