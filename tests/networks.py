@@ -139,7 +139,7 @@ class Training:
         self.stack = Stack(model, seeds, trials_per_slice, examples_per_pass, dtype).to(device)
         own = [options(optimizer, seed) for seed in seeds]
         rates = [(lr or {}).get(seed, found["lr"]) for seed, found in zip(seeds, own, strict=True)]
-        columns = {name: self._padded(name, values) for name, values in (decay or {}).items()}
+        columns: dict[str, Any] = {name: self._padded(name, values) for name, values in (decay or {}).items()}
         self.sgd = SGD(
             [list(part.weights) for part in self.stack.slices],
             self._padded("lr", rates),

@@ -229,10 +229,9 @@ def plain_synflow(weights: Weights, sparsity: float, rounds: int) -> tuple[Tenso
     alive = torch.ones(sum(parameter.numel() for parameter in model.parameters()), dtype=torch.bool)
     scores = torch.zeros(0)
     for k in range(1, rounds + 1):
-        model.zero_grad()
-        model(torch.ones(1, 1, 28, 28, dtype=torch.float64)).sum().backward()
-        flows = [(parameter * parameter.grad).detach().flatten() for parameter in model.parameters()]
-        scores = torch.cat(flows)
+        parameters = list(model.parameters())
+        slopes = torch.autograd.grad(model(torch.ones(1, 1, 28, 28, dtype=torch.float64)).sum(), parameters)
+        scores = torch.cat([(w.detach() * slope).flatten() for w, slope in zip(parameters, slopes, strict=True)])
         number = round(len(alive) * (1 - sparsity) ** (k / rounds))
         threshold = scores[alive].sort(descending=True).values[number - 1]
         alive &= scores >= threshold

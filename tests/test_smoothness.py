@@ -101,8 +101,8 @@ def test_simple_cnn_in_float64_and_in_float32(pruned: bool) -> None:
         def gradients(weights: Weights) -> Weights:
             return mean_gradients(model, weights, images.to(dtype), labels)
 
-        ends = ({name: values.to(dtype) for name, values in weights.items()} for weights in (start, end))
-        return torch.cat(smoothness(gradients, *ends, masks if pruned else {})).tolist()
+        here, there = ({name: values.to(dtype) for name, values in weights.items()} for weights in (start, end))
+        return torch.cat(smoothness(gradients, here, there, masks if pruned else {})).tolist()
 
     assert measured(torch.float64) == pytest.approx(expected, rel=1e-9)
     assert measured(torch.float32) == pytest.approx(expected, rel=1e-3)
