@@ -79,6 +79,12 @@ def process(folder: Path, *arguments: str, env: Mapping[str, str] | None = None,
     return Done(running.returncode, stdout, stderr)
 
 
+def place(folder: Path, name: str) -> Path:
+    """A new folder of this name, to run the command in."""
+    (folder / name).mkdir()
+    return folder / name
+
+
 def study(folder: Path, batch_size: int = 16, sparsity: str = "0") -> Path:
     """The study's folder, where the command was run in `folder` on the default workload."""
     return folder / "outputs" / "digits_simple_cnn_momentum" / f"batch_size={batch_size},sparsity={sparsity}"

@@ -1,5 +1,6 @@
 """What every test has: one thread, a cache of its own, and the configurations that the command line would compose."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,12 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DPS_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def data_sets() -> Path:
+    """The folder of the real data sets: $DPS_DATA, else shared/data beside the checkout; without it, tests skip."""
+    return Path(os.environ.get("DPS_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
-from command import dps, rows, study
+from command import dps, place, rows, study
 from configuration import Composed
 from hydra.utils import instantiate
 from omegaconf import DictConfig
@@ -75,11 +75,6 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[dict[int, Tensor]]:
 
     monkeypatch.setattr(StudyTask, "on_train_start", spy)
     return found
-
-
-def place(folder: Path, name: str) -> Path:
-    (folder / name).mkdir()
-    return folder / name
 
 
 def test_scores_are_computed_once_for_all_studies(

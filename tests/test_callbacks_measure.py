@@ -12,7 +12,7 @@ import plain
 import pytest
 import torch
 import torch.nn.functional as F
-from command import dps, process, rows, study
+from command import dps, place, process, rows, study
 from rich.progress import Task, TaskID
 from torch import Tensor
 
@@ -65,11 +65,6 @@ def history(monkeypatch: pytest.MonkeyPatch) -> list[Weights]:
     monkeypatch.setattr(StudyTask, "training_step", noted_step)
     monkeypatch.setattr(StudyTask, "finish", noted_finish)
     return steps
-
-
-def place(folder: Path, name: str) -> Path:
-    (folder / name).mkdir()
-    return folder / name
 
 
 def run(folder: Path, *arguments: str, sparsity: str = "0") -> Path:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from command import contents, dps, rows, study
+from command import contents, dps, place, rows, study
 from torch import Tensor
 
 from dps.data import StudyData, sources
@@ -90,11 +90,6 @@ def first_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(StudyTask, "on_train_start", spy)
     return steps
-
-
-def place(folder: Path, name: str) -> Path:
-    (folder / name).mkdir()
-    return folder / name
 
 
 def run(folder: Path, *arguments: str, code: int = 0) -> pd.DataFrame:

@@ -1,5 +1,4 @@
 import hashlib
-import os
 import pickle
 import struct
 from pathlib import Path
@@ -14,9 +13,6 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from dps.data import sources
-
-torch.set_num_threads(1)
-DATA = Path(os.environ.get("DPS_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 def idx(array: np.ndarray[Any, Any]) -> bytes:
@@ -247,12 +243,12 @@ def test_image_folder_errors_are_one_sentence(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(("load", "name"), [(sources.mnist, "MNIST"), (sources.fashion_mnist, "FashionMNIST")])
-def test_the_real_files(load: Any, name: str) -> None:
-    if not (DATA / name).is_dir():
-        pytest.skip(f"no {name} in {DATA}: set DPS_DATA")
-    images = load(str(DATA))
+def test_the_real_files(data_sets: Path, load: Any, name: str) -> None:
+    if not (data_sets / name).is_dir():
+        pytest.skip(f"no {name} in {data_sets}: set DPS_DATA")
+    images = load(str(data_sets))
     assert images.train.shape == (60000, 1, 28, 28)
     assert images.test.shape == (10000, 1, 28, 28)
     assert torch.bincount(images.test_labels, minlength=10).sum() == 10000
-    raw = np.fromfile(DATA / name / "raw" / "t10k-images-idx3-ubyte", dtype=np.uint8)
+    raw = np.fromfile(data_sets / name / "raw" / "t10k-images-idx3-ubyte", dtype=np.uint8)
     np.testing.assert_array_equal(images.test.numpy().ravel(), raw[16:])

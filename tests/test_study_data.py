@@ -1,5 +1,4 @@
 import itertools
-import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,9 +14,7 @@ from torch import Tensor
 from dps.data.sources import Images
 from dps.data.study_data import Stream, StudyData
 
-torch.set_num_threads(1)
 ROOT = Path(__file__).parents[1]
-DATA = Path(os.environ.get("DPS_DATA", ROOT.parent / "shared" / "data"))
 CPU = torch.device("cpu")
 
 
@@ -282,10 +279,10 @@ def test_every_configuration_passes_its_root_on(name: str, tmp_path: Path) -> No
     assert str(tmp_path) in str(raised.value)
 
 
-def test_mnist_as_configured() -> None:
-    if not (DATA / "MNIST").is_dir():
-        pytest.skip(f"no MNIST in {DATA}: set DPS_DATA")
-    data = configured("mnist", f"data.root={DATA}", "batch_size=54000")
+def test_mnist_as_configured(data_sets: Path) -> None:
+    if not (data_sets / "MNIST").is_dir():
+        pytest.skip(f"no MNIST in {data_sets}: set DPS_DATA")
+    data = configured("mnist", f"data.root={data_sets}", "batch_size=54000")
     data.setup("fit")
     assert data.train_images.shape == (54000, 1, 28, 28)
     assert len(data.validation_labels) == 6000
