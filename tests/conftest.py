@@ -1,16 +1,20 @@
 """What every test has: one thread, a cache of its own, and the configurations that the command line would compose."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from configuration import Composed
 from hydra import compose, initialize_config_module
 from omegaconf import DictConfig, open_dict
+from torch import Tensor
 
+from dps.engine.module import StudyTask
 from dps.engine.named import named
+from dps.protocol.outcome import Outcome
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -45,3 +49,27 @@ def composed(tmp_path: Path) -> Iterator[Composed]:
 
     with initialize_config_module("conf", version_base="1.3"):
         yield job
+
+
+@pytest.fixture
+def history(monkeypatch: pytest.MonkeyPatch) -> list[dict[int, list[Tensor]]]:
+    """Every running trial's weights before each step of the studies that follow, and after the last."""
+    steps: list[dict[int, list[Tensor]]] = []
+    training_step, finish = StudyTask.training_step, StudyTask.finish
+
+    def weights(task: StudyTask) -> dict[int, list[Tensor]]:
+        stack = task.stack.weights_by_trial()
+        return {trial: [w[0].clone() for w in values.values()] for trial, values in stack.items()}
+
+    def noted_step(task: StudyTask, *arguments: Any) -> None:
+        steps.append(weights(task))
+        training_step(task, *arguments)
+
+    def noted_finish(task: StudyTask, outcomes: Mapping[int, Outcome]) -> None:
+        if task.trainer.global_step == task.trainer.max_steps:
+            steps.append(weights(task))
+        finish(task, outcomes)
+
+    monkeypatch.setattr(StudyTask, "training_step", noted_step)
+    monkeypatch.setattr(StudyTask, "finish", noted_finish)
+    return steps

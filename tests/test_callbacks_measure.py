@@ -43,30 +43,6 @@ def few_digits(monkeypatch: pytest.MonkeyPatch) -> sources.Images:
     return few
 
 
-@pytest.fixture
-def history(monkeypatch: pytest.MonkeyPatch) -> list[Weights]:
-    """Every running trial's weights before each step, and after the last."""
-    steps: list[Weights] = []
-    training_step, finish = StudyTask.training_step, StudyTask.finish
-
-    def weights(task: StudyTask) -> Weights:
-        stack = task.stack.weights_by_trial()
-        return {trial: [w[0].clone() for w in values.values()] for trial, values in stack.items()}
-
-    def noted_step(task: StudyTask, *arguments: Any) -> None:
-        steps.append(weights(task))
-        training_step(task, *arguments)
-
-    def noted_finish(task: StudyTask, outcomes: Any) -> None:
-        if task.trainer.global_step == task.trainer.max_steps:
-            steps.append(weights(task))
-        finish(task, outcomes)
-
-    monkeypatch.setattr(StudyTask, "training_step", noted_step)
-    monkeypatch.setattr(StudyTask, "finish", noted_finish)
-    return steps
-
-
 def run(folder: Path, *arguments: str, sparsity: str = "0") -> Path:
     done = dps(folder, *arguments, f"sparsity={sparsity}")
     assert done.code == 0, done.stderr

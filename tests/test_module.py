@@ -2,7 +2,6 @@
 
 import itertools
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -11,7 +10,6 @@ from command import dps
 from torch import Tensor
 
 from dps.data import StudyData, sources
-from dps.engine.module import StudyTask
 from dps.models import SimpleCNN
 
 STEPS = 10
@@ -20,31 +18,7 @@ MOMENTUM = {4: 0.9, 0: 0.0, 7: 0.5}
 DECAY_STEPS = {4: 3, 0: 20, 7: 8}
 END_FACTOR = {4: 0.1, 0: 0.01, 7: 1.0}
 LINEAR = ["lr_schedule=linear", "lr_schedule.decay_steps=[3,20,8]", "lr_schedule.end_factor=[0.1,0.01,1]"]
-Weights = list[dict[int, list[Tensor]]]
-
-
-@pytest.fixture
-def history(monkeypatch: pytest.MonkeyPatch) -> Weights:
-    """Every trial's weights before each step, and after the last."""
-    steps: Weights = []
-    training_step, finish = StudyTask.training_step, StudyTask.finish
-
-    def note(task: StudyTask) -> None:
-        stack = task.stack.weights_by_trial()
-        steps.append({trial: [w[0].clone() for w in weights.values()] for trial, weights in stack.items()})
-
-    def noted_step(task: StudyTask, *arguments: Any) -> None:
-        note(task)
-        training_step(task, *arguments)
-
-    def noted_finish(task: StudyTask, outcomes: Any) -> None:
-        if outcomes:
-            note(task)
-        finish(task, outcomes)
-
-    monkeypatch.setattr(StudyTask, "training_step", noted_step)
-    monkeypatch.setattr(StudyTask, "finish", noted_finish)
-    return steps
+History = list[dict[int, list[Tensor]]]  # the fixture `history`
 
 
 def plain_weights(start: list[Tensor], trial: int, momentum: bool, nesterov: bool, linear: bool) -> list[list[Tensor]]:
@@ -87,7 +61,7 @@ def plain_weights(start: list[Tensor], trial: int, momentum: bool, nesterov: boo
     ],
 )
 def test_every_trial_follows_its_own_metaparameters(
-    tmp_path: Path, history: Weights, optimizer: str, schedule: str, products: str
+    tmp_path: Path, history: History, optimizer: str, schedule: str, products: str
 ) -> None:
     typed = ["trial=[4,0,7]", "optimizer.lr=[0.02,0.005,0.05]", f"optimizer={optimizer}", "batch_size=8"]
     typed += ["optimizer.momentum=[0.9,0,0.5]"] if optimizer != "sgd" else []
@@ -105,7 +79,7 @@ def test_every_trial_follows_its_own_metaparameters(
     assert (history[0][0][0] - history[-1][0][0]).abs().max() > 1e-4
 
 
-def test_pruned_weights_never_come_back(tmp_path: Path, history: Weights) -> None:
+def test_pruned_weights_never_come_back(tmp_path: Path, history: History) -> None:
     typed = ["trial=[4,0,7]", "optimizer.lr=[0.02,0.005,0.05]", "optimizer=nesterov", "batch_size=8", "sparsity=0.9"]
     assert dps(tmp_path, *typed, "goal.error=0", f"max_steps={STEPS}").code == 0
     for trial in LR:
@@ -116,7 +90,7 @@ def test_pruned_weights_never_come_back(tmp_path: Path, history: Weights) -> Non
                 assert torch.equal(value[~mask], torch.zeros_like(value[~mask]))
 
 
-def test_a_run_in_another_precision_starts_at_the_same_weights(tmp_path: Path, history: Weights) -> None:
+def test_a_run_in_another_precision_starts_at_the_same_weights(tmp_path: Path, history: History) -> None:
     starts = []
     for precision in ("32-true", "64-true", "bf16-mixed"):
         (tmp_path / precision).mkdir()
