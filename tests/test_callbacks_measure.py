@@ -20,7 +20,7 @@ from callbacks import progress
 from dps.data import StudyData, sources
 from dps.engine.module import StudyTask
 from dps.storage import measurements
-from dps.storage.measurements import CURVES, NOISE, SMOOTHNESS, Table
+from dps.storage.measurements import CURVES, NOISE, SMOOTHNESS, Measurement
 
 SMALL = ["data.train_examples=null", "batch_size=8", "goal.interval_steps=4", "max_steps=12", "race=false"]
 STACK = ["stack.trials_per_slice=2", "stack.examples_per_pass=8", "stack.products=false"]
@@ -30,7 +30,7 @@ INTERVALS = [f"callbacks.{name}.interval_steps={n}" for name, n in (("smoothness
 TYPED = [*SMALL, *STACK, *MIXED]
 BEFORE = "callbacks=[smoothness,noise,curves,goal]"
 AFTER = "callbacks=[goal,smoothness,noise,curves]"
-TABLES = (SMOOTHNESS, NOISE, CURVES)
+KINDS = (SMOOTHNESS, NOISE, CURVES)
 Weights = dict[int, list[Tensor]]
 
 
@@ -49,8 +49,8 @@ def run(folder: Path, *arguments: str, sparsity: str = "0") -> Path:
     return study(folder, 8, sparsity)
 
 
-def steps_of(folder: Path, table: Table) -> dict[int, list[int]]:
-    frame = measurements.read(folder, table)
+def steps_of(folder: Path, kind: Measurement) -> dict[int, list[int]]:
+    frame = measurements.read(folder, kind)
     return {trial: group["step"].tolist() for trial, group in frame.groupby("trial")}
 
 
@@ -59,7 +59,7 @@ def steps_of(folder: Path, table: Table) -> dict[int, list[int]]:
 
 def test_nothing_is_measured_unless_asked_for(tmp_path: Path) -> None:
     folder = run(tmp_path, *TYPED)
-    assert not [table.name for table in TABLES if table.path(folder).exists()]
+    assert not [kind.name for kind in KINDS if kind.path(folder).exists()]
 
 
 @pytest.mark.parametrize("order", [BEFORE, AFTER])
@@ -86,17 +86,19 @@ def a_gradient(weights: list[Tensor], images: Tensor, labels: Tensor) -> Tensor:
     return torch.cat([leaf.grad.flatten() for leaf in leaves if leaf.grad is not None])
 
 
-def plain_row(table: Table, data: StudyData, now: list[Tensor], after: list[Tensor] | None, alive: list[Tensor]) -> Any:
-    """A row of the table for one trial, by the book."""
+def plain_row(
+    kind: Measurement, data: StudyData, now: list[Tensor], after: list[Tensor] | None, alive: list[Tensor]
+) -> Any:
+    """A row of measurements of one trial, by the book."""
     images, labels = data.train_images, data.train_labels
-    if table == CURVES:
+    if kind == CURVES:
         found = []
         for x, y in ((images, labels), (data.validation_images, data.validation_labels)):
             logits = plain.simple_cnn(now, x)
             found += [float(F.cross_entropy(logits, y)), float((logits.argmax(1) != y).double().mean())]
         return found
     survivors = torch.cat([mask.flatten() for mask in alive])
-    if table == NOISE:
+    if kind == NOISE:
         each = torch.stack([a_gradient(now, images[n, None], labels[n, None]) for n in range(len(labels))])
         variance, variance_all_weights = (float(g.var(0, correction=0).sum()) for g in (each * survivors, each))
         squared_norm = float((each * survivors).mean(0).square().sum())
@@ -124,12 +126,12 @@ def test_every_value_is_that_of_plain_pytorch(
         for trial, weights in history[0].items()  # of 90% sparse trials, no bias survives
     }
     compared = 0
-    for table in TABLES:
-        for row in measurements.read(folder, table).itertuples(index=False):
+    for kind in KINDS:
+        for row in measurements.read(folder, kind).itertuples(index=False):
             trial, step, *values = row
             after = history[step + 1].get(trial) if step + 1 < len(history) else None
-            expected = plain_row(table, data, history[step][trial], after, alive[trial])
-            assert values == pytest.approx(expected, rel=1e-7), (table.name, trial, step)
+            expected = plain_row(kind, data, history[step][trial], after, alive[trial])
+            assert values == pytest.approx(expected, rel=1e-7), (kind.name, trial, step)
             compared += 1
     assert compared >= 17 and steps_of(folder, SMOOTHNESS)[3] == [0, 8]
 
@@ -148,9 +150,9 @@ def test_every_logger_gets_the_values(tmp_path: Path) -> None:
     logged = pd.read_csv(path)
     names = {"smoothness/trial=3": (SMOOTHNESS, "smoothness"), "noise/noise_scale/trial=3": (NOISE, "noise_scale")}
     names["curves/train_loss/trial=3"] = (CURVES, "train_loss")
-    for name, (table, column) in names.items():
+    for name, (kind, column) in names.items():
         there = logged[["step", name]].dropna()
-        frame = measurements.read(folder, table).query("trial == 3")
+        frame = measurements.read(folder, kind).query("trial == 3")
         assert there["step"].tolist() == frame["step"].tolist()
         assert there[name].tolist() == pytest.approx(frame[column].tolist(), rel=1e-12)
 
@@ -176,9 +178,9 @@ def test_a_trial_alone_measures_the_same(tmp_path: Path) -> None:
     together = run(place(tmp_path, "together"), *TYPED, BEFORE, *INTERVALS)
     typed = [*SMALL, *STACK, "goal.error=0.4", "trial=3", "optimizer.lr=1e-3"]
     alone = run(place(tmp_path, "alone"), *typed, BEFORE, *INTERVALS)
-    for table in TABLES:
-        frame = measurements.read(together, table).query("trial == 3").reset_index(drop=True)
-        pd.testing.assert_frame_equal(measurements.read(alone, table), frame)
+    for kind in KINDS:
+        frame = measurements.read(together, kind).query("trial == 3").reset_index(drop=True)
+        pd.testing.assert_frame_equal(measurements.read(alone, kind), frame)
 
 
 FEW_DIGITS = """
@@ -217,15 +219,15 @@ def test_a_killed_study_ends_with_the_measurements_it_would_have_had(tmp_path: P
     assert done.returncode == -9, done.stderr
     assert steps_of(study(killed, 8), CURVES)[3][-1] < 12
     folder = run(killed, *TYPED, AFTER, *INTERVALS)
-    for table in TABLES:
-        assert table.path(folder).read_text() == table.path(whole).read_text(), table.name
+    for kind in KINDS:
+        assert kind.path(folder).read_text() == kind.path(whole).read_text(), kind.name
 
 
 def test_jobs_of_one_study_write_to_the_same_files(tmp_path: Path) -> None:
     typed = ["-m", *SMALL, *STACK, BEFORE, *INTERVALS, "goal.error=0", "sparsity=0"]
     assert dps(tmp_path, *typed, "hydra.sweeper.trials=3", "hydra.sweeper.trials_per_job=1").code == 0
-    for table, steps in ((SMOOTHNESS, [0, 4, 8]), (NOISE, [0, 6, 12]), (CURVES, [0, 4, 8, 12])):
-        assert steps_of(study(tmp_path, 8), table) == dict.fromkeys(range(3), steps)
+    for kind, steps in ((SMOOTHNESS, [0, 4, 8]), (NOISE, [0, 6, 12]), (CURVES, [0, 4, 8, 12])):
+        assert steps_of(study(tmp_path, 8), kind) == dict.fromkeys(range(3), steps)
 
 
 def test_another_precision_and_no_logger(tmp_path: Path) -> None:
@@ -275,7 +277,7 @@ def test_two_ranks_write_one_file(tmp_path: Path) -> None:
         env = {"PYTHONPATH": str(tmp_path)}
         done = process(place(tmp_path, name), *typed, *ranks, env=env, seconds=300)
         assert done.code == 0, done.stderr
-        found.append([measurements.read(study(tmp_path / name, 8, "0.5"), table) for table in (SMOOTHNESS, CURVES)])
+        found.append([measurements.read(study(tmp_path / name, 8, "0.5"), kind) for kind in (SMOOTHNESS, CURVES)])
     for one, two in zip(*found, strict=True):
         assert len(one) == 4 and not one.isna().any(axis=None)
         tied = [name for name in one if name == "smoothness_all_weights"]  # gradients.survivors_and_all says why

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dps.storage import measurements
-from dps.storage.measurements import CURVES, NOISE, SMOOTHNESS, Table
+from dps.storage.measurements import CURVES, NOISE, SMOOTHNESS, Measurement
 
 
 def row(trial: int, step: int, value: float = 0.5) -> dict[str, float]:
@@ -16,19 +16,19 @@ def row(trial: int, step: int, value: float = 0.5) -> dict[str, float]:
 
 
 @pytest.mark.parametrize(
-    ("table", "header"),
+    ("kind", "header"),
     [
         (SMOOTHNESS, "trial,step,smoothness,smoothness_all_weights"),
         (NOISE, "trial,step,gradient_variance,gradient_squared_norm,noise_scale,gradient_variance_all_weights"),
         (CURVES, "trial,step,train_loss,train_error,validation_loss,validation_error"),
     ],
 )
-def test_files_and_columns(tmp_path: Path, table: Table, header: str) -> None:
+def test_files_and_columns(tmp_path: Path, kind: Measurement, header: str) -> None:
     values = {name: 0.25 * n for n, name in enumerate(header.split(",")[2:])}
-    measurements.merge(tmp_path, table, [{"trial": 1, "step": 100, **values}])
-    lines = (tmp_path / f"{table.name}.csv").read_text().splitlines()
+    measurements.merge(tmp_path, kind, [{"trial": 1, "step": 100, **values}])
+    lines = (tmp_path / f"{kind.name}.csv").read_text().splitlines()
     assert lines == [header, ",".join(["1", "100", *(str(value) for value in values.values())])]
-    frame = measurements.read(tmp_path, table)
+    frame = measurements.read(tmp_path, kind)
     assert frame.to_dict("records") == [{"trial": 1, "step": 100, **values}]
 
 
