@@ -105,7 +105,7 @@ def test_download_without_a_network_is_one_sentence(tmp_path: Path, monkeypatch:
 
 
 def test_download_is_true_or_false(idx_root: Path) -> None:
-    with pytest.raises(ValueError, match=r"data\.download=no: true or false"):
+    with pytest.raises(ValueError, match=r"^data\.download=no must be true or false$"):
         sources.mnist(str(idx_root), download="no")  # type: ignore[arg-type]
 
 

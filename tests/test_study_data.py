@@ -111,17 +111,10 @@ def test_the_options_of_the_data_set_reach_its_loader() -> None:
 
 
 def test_wrong_values_are_refused_in_one_sentence() -> None:
-    for batch_size in (0, -4, 2.5, True, "many"):
-        with pytest.raises(ValueError, match=rf"^batch_size={batch_size}: a positive integer"):
-            StudyData(numbered, batch_size, 0)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"^seed_data=-1: "):
-        study_data(seed=-1)
-    with pytest.raises(ValueError, match=r"^data\.standardise=False: all, channel or null is expected"):
+    with pytest.raises(ValueError, match=r"^data\.standardise=False must be all, channel or null$"):
         StudyData(numbered, 16, 0, standardise=False)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"^batch_size=188: at most 187 is expected"):
+    with pytest.raises(ValueError, match=r"^batch_size=188 must be at most 187, the size of the training set$"):
         study_data(batch_size=188).setup("fit")
-    with pytest.raises(ValueError, match=r"^trainer\.devices=3: batch_size=16 cannot be shared evenly"):
-        attached(study_data(batch_size=16), world_size=3)
     blank = torch.zeros(20, 1, 2, 2, dtype=torch.uint8)
     with pytest.raises(ValueError, match="every pixel of the training images has the same value"):
         StudyData(lambda: Images(blank, torch.zeros(20), blank, torch.zeros(20)), 2, 0).setup("fit")
