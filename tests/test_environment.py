@@ -7,6 +7,7 @@ import torch
 from command import dps, study
 from omegaconf import OmegaConf
 
+import dps as dps_package
 from dps.engine import environment
 from dps.storage import environments
 
@@ -43,7 +44,7 @@ def test_the_commit_is_that_of_the_checkout(tmp_path: Path, monkeypatch: pytest.
     package = tmp_path / "checkout" / "dps"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
-    monkeypatch.setattr(environment.dps, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(dps_package, "__file__", str(package / "__init__.py"))
     assert environment.environment(torch.device("cpu"), "32-true")["commit"] is None
 
     def git(*arguments: str) -> str:

@@ -5,13 +5,13 @@ import pytest
 from dps.protocol.outcome import STATUSES, Seconds, endings
 
 
-def by_hand(finite: bool, reached: bool, others: bool, first: bool, race: bool, spent: bool) -> str | None:
-    """The protocol in words, for one trial; `first` says whether another trial of the stack completes at this step."""
+def by_hand(finite: bool, reached: bool, is_won: bool, race: bool, spent: bool) -> str | None:
+    """The protocol in words, for one trial; `is_won` says whether another trial of the study has completed."""
     if not finite:
         return "infeasible"
     if reached:
         return "complete"
-    if race and (others or first):
+    if race and is_won:
         return "censored"
     return "incomplete" if spent else None
 
@@ -25,7 +25,7 @@ def test_every_case_of_the_protocol(others: bool, race: bool, spent: bool) -> No
         reached = [trial for trial, (_, is_reached) in trials.items() if is_reached]
         found = endings(finite, reached, others, race, spent)
         first = (True, True) in trials.values()
-        expected = {trial: by_hand(*kind, others, first, race, spent) for trial, kind in trials.items()}
+        expected = {trial: by_hand(*kind, others or first, race, spent) for trial, kind in trials.items()}
         assert found == {trial: status for trial, status in expected.items() if status is not None}
         assert set(found.values()) <= set(STATUSES)
 

@@ -79,7 +79,7 @@ def _check_arguments(node: Any, path: str = "") -> None:
     for name in map(str, node if isinstance(node, DictConfig) else ()):
         if not OmegaConf.is_missing(node, name):
             _check_arguments(node[name], f"{path}{name}.")
-    if not isinstance(node, DictConfig) or "_target_" not in node or path == "trainer.":
+    if not isinstance(node, DictConfig) or "_target_" not in node:
         return
     takes = inspect.signature(get_object(node["_target_"])).parameters.values()
     if any(one.kind == one.VAR_KEYWORD for one in takes):

@@ -34,7 +34,7 @@ class StackedModel:
         self.module = built(build, seed=0)
         refuse_unstackable(self.module)
         self.names = [name for name, _ in self.module.named_parameters()]
-        self._buffers = {name: buffer.to(images.device) for name, buffer in self.module.named_buffers()}
+        self._buffers = {name: _constant(buffer, images) for name, buffer in self.module.named_buffers()}
         convolutions = [layer for layer in self.module.modules() if isinstance(layer, Conv2d)]
         for layer in convolutions:
             layer.products = products
@@ -80,7 +80,7 @@ class StackedModel:
         return logits
 
     def _own(self, weights: Weights, images: Tensor) -> Tensor:
-        constants = {name: b.to(images.dtype) if b.is_floating_point() else b for name, b in self._buffers.items()}
+        constants = {name: _constant(buffer, images) for name, buffer in self._buffers.items()}
         logits: Tensor = functional_call(self.module, {**weights, **constants}, (images,))
         return logits
 
@@ -118,3 +118,8 @@ class StackedModel:
                     f"model: {type(self.module).__name__} changes its buffer {name} in its forward pass, which all "
                     "trials of a stack share: build the model without it"
                 )
+
+
+def _constant(buffer: Tensor, images: Tensor) -> Tensor:
+    """The buffer where the images are and, if it holds fractions, in their precision."""
+    return buffer.to(images) if buffer.is_floating_point() else buffer.to(images.device)
