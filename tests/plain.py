@@ -54,6 +54,12 @@ def resnet8(parameters: Sequence[Tensor], images: Tensor) -> Tensor:
     return torch.relu(x).mean((2, 3)) @ parameters[-2].T + parameters[-1]
 
 
+def mlp(parameters: Sequence[Tensor], images: Tensor) -> Tensor:
+    w1, b1, w2, b2, w3, b3 = parameters
+    x = torch.relu(images.reshape(len(images), -1) @ w1.T + b1)
+    return torch.relu(x @ w2.T + b2) @ w3.T + b3
+
+
 def small(parameters: Sequence[Tensor], images: Tensor) -> Tensor:
     """Asymmetric padding, stride, two dense layers: all that a stack has to get right, on images of 6x6 pixels."""
     w1, b1, w2, b2, w3, b3 = parameters

@@ -3,12 +3,13 @@ import pytest
 import torch
 from torch import nn
 
-from dps.models import ResNet8, SimpleCNN, SimpleCNNShallue, initialise
+from dps.models import MLP, ResNet8, SimpleCNN, SimpleCNNShallue, StackedModel, initialise
 
 MODELS = [
     pytest.param(SimpleCNN, plain.simple_cnn, (1, 28, 28), id="simple_cnn"),
     pytest.param(SimpleCNNShallue, plain.simple_cnn_shallue, (1, 28, 28), id="simple_cnn_shallue"),
     pytest.param(ResNet8, plain.resnet8, (3, 32, 32), id="resnet8"),
+    pytest.param(MLP, plain.mlp, (1, 28, 28), id="mlp"),
 ]
 
 
@@ -29,7 +30,7 @@ def images(shape: tuple[int, ...], examples: int = 3) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("model", "parameters"), [(SimpleCNN, 62_346), (ResNet8, 75_050), (SimpleCNNShallue, 3_274_634)]
+    ("model", "parameters"), [(SimpleCNN, 62_346), (ResNet8, 75_050), (SimpleCNNShallue, 3_274_634), (MLP, 266_610)]
 )
 def test_number_of_parameters(model: type[nn.Module], parameters: int) -> None:
     assert sum(p.numel() for p in model().parameters()) == parameters
@@ -55,7 +56,7 @@ def test_forward_and_gradients_are_those_of_the_plain_network(
 def test_a_stack_is_each_model_alone(model: type[nn.Module], network: plain.Network, shape: tuple[int, ...]) -> None:
     alone, x = [trial(model, seed) for seed in range(3)], images(shape)
     stacked, _ = torch.func.stack_module_state(alone)
-    logits = torch.func.functional_call(model(), stacked, (x,))
+    logits = StackedModel(model, x).logits(stacked, x)
     assert logits.shape == (3, 3, 10)
     for one, expected in zip(logits, alone, strict=True):
         torch.testing.assert_close(one, expected(x), rtol=0, atol=1e-12)

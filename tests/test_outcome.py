@@ -18,7 +18,7 @@ def by_hand(finite: bool, reached: bool, is_won: bool, race: bool, spent: bool) 
 
 @pytest.mark.parametrize(("others", "race", "spent"), list(itertools.product([False, True], repeat=3)))
 def test_every_case_of_the_protocol(others: bool, race: bool, spent: bool) -> None:
-    kinds = list(itertools.product([False, True], repeat=2))  # finite, reached
+    kinds = [(finite, reached) for finite in (False, True) for reached in (False, True)]
     for one, other in itertools.product(kinds, repeat=2):
         trials = {3: one, 8: other}
         finite = {trial: is_finite for trial, (is_finite, _) in trials.items()}

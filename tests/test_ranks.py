@@ -62,6 +62,14 @@ def test_a_rank_that_fails_ends_the_study(tmp_path: Path) -> None:
     assert found.empty
 
 
+@pytest.mark.slow
+def test_a_users_file_does_not_stand_in_for_a_package_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "callbacks.py").write_text("raise RuntimeError('not these callbacks')\n")
+    done = dps(tmp_path, *TYPED, *TWO_RANKS)
+    assert done.code == 0, done.stderr
+    assert len(rows(study(tmp_path, 8, "0.5"))) == 3
+
+
 def test_ranks_share_the_batch_evenly(tmp_path: Path) -> None:
     done = dps(tmp_path, *TYPED, *TWO_RANKS, "batch_size=9")
     assert done.code == 1 and done.stderr == "dps: trainer.devices=2 must be a divisor of batch_size=9\n"
