@@ -8,8 +8,8 @@ from dps.analysis.claims.judge import Claim
 from dps.analysis.results import Results
 from dps.storage.records import COLUMNS
 
-WHOLE = ("interval_steps", "max_steps", "batch_size", "trials", "complete", "incomplete", "infeasible", "censored")
-WHOLE += ("steps_to_result", "steps_low", "steps_high", "best_trial", "decay_steps")
+WHOLE: tuple[str, ...] = ("interval_steps", "max_steps", "batch_size", "trials", "complete", "incomplete", "infeasible")
+WHOLE += ("censored", "steps_to_result", "steps_low", "steps_high", "best_trial", "decay_steps")
 
 
 def study(batch_size: int, sparsity: float, steps: int | None, **other: Any) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def study(batch_size: int, sparsity: float, steps: int | None, **other: Any) -> 
         "censored": 0,
         "steps_to_result": steps,
         "steps_low": steps,
-        "steps_high": steps + 160 if found else None,
+        "steps_high": None if steps is None else steps + 160,
         "best_trial": 7 if found else None,
         "lr": 0.0123456 * batch_size / 16 if found else float("nan"),
         "momentum": 0.98765 if found else float("nan"),
@@ -55,7 +55,7 @@ def theory(sparsity: float, c1: float, c2: float, **other: Any) -> dict[str, Any
     for name, value in {"c1": c1, "c2": c2, "critical": c1 / c2, "linear_limit": 256.0}.items():
         row |= {"critical_batch_size" if name == "critical" else name: value}
         row |= {f"{name}_low": 0.9 * value, f"{name}_high": 1.2 * value}
-    unknown = ("delta", "beta", "smoothness", "noise_scale", "c1_ratio_predicted", "c1_ratio_measured")
+    unknown: tuple[str, ...] = ("delta", "beta", "smoothness", "noise_scale", "c1_ratio_predicted", "c1_ratio_measured")
     unknown += ("beta_all_weights", "smoothness_all_weights", "c1_ratio_predicted_all_weights")
     return row | dict.fromkeys(unknown, float("nan")) | other
 

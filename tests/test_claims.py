@@ -28,8 +28,9 @@ DENSE, SPARSE = curve(2e4, 100), curve(6e4, 200)
 
 def studies(dense: Curve, sparse: Curve | None, b: Sequence[int] = B, **changed: Any) -> pd.DataFrame:
     """A finished study for each batch size, dense and 90% sparse; a callable in `changed` is a function of B."""
-    common = {"workload": "w", "dataset": "mnist", "model": "cnn", "optimizer": "momentum", "lr_schedule": "constant"}
+    common: dict[str, Any] = {"workload": "w", "dataset": "mnist", "model": "cnn", "optimizer": "momentum"}
     common |= {
+        "lr_schedule": "constant",
         "pruning": "snip",
         "goal_error": 0.02,
         "interval_steps": 16,
@@ -49,12 +50,12 @@ def studies(dense: Curve, sparse: Curve | None, b: Sequence[int] = B, **changed:
     return pd.DataFrame(rows).astype({"batch_size": "Int64", "steps_to_result": "Int64"})
 
 
-def theory(**columns: Sequence[Any]) -> pd.DataFrame:
+def theory(**columns: Sequence[Any] | np.ndarray) -> pd.DataFrame:
     """A dense row and a 90% sparse row of one workload, or more of them, with these columns."""
     count = len(next(iter(columns.values()), ()))
     rows = {"workload": ["w"] * count, "goal_error": [0.02] * count, "pruning": ["snip"] * count}
     rows |= {"sparsity": [0.0, 0.9] * (count // 2)}
-    numbers = ("critical_batch_size", "critical_low", "critical_high")
+    numbers: tuple[str, ...] = ("critical_batch_size", "critical_low", "critical_high")
     numbers += ("c1_ratio_predicted", "c1_ratio_measured", "c1_ratio_predicted_all_weights")
     return pd.DataFrame({**rows, **{name: [np.nan] * count for name in numbers}, **columns})
 

@@ -61,7 +61,8 @@ def a_page(**changed: Any) -> str:
     """A page of three studies of a grid of four."""
     studies = [study(16, 0.0, 2000), study(64, 0.0, 544, steps_high=None), study(16, 0.9, None, state="running")]
     theories = [theory(0.0, 23282.08, 426.9787, smoothness=0.5712345)]
-    given = {"results": results(studies, theories, ["batch_size=64 sparsity=0.9 is missing."]), "claims": claims()}
+    made_up = results(studies, theories, ["batch_size=64 sparsity=0.9 is missing."])
+    given: dict[str, Any] = {"results": made_up, "claims": claims()}
     return page(**given | {"figures": [("figure_1_a", "Figure 1. K*.", PNG), ("figure_2_b", "Two", OTHER)]} | changed)
 
 
