@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from artists import points, shown
+from pages import rows
 from report_results import claims, theory
+from report_trials import made_up, made_up_trials
 from rich.console import Console
-from test_report_figures import made_up, made_up_trials, points, shown
-from test_report_page import rows
 
 from dps.analysis.results import Results, gather, joined
 from dps.analysis.study_folder import StudyFolder

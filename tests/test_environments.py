@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 import yaml
+from pages import Parsed
 from report_results import claims, results
 from report_results import study as row_of_study
-from test_report_page import Parsed
 
 from dps.analysis import environments
 from dps.analysis.results import gather
