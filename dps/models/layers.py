@@ -74,7 +74,7 @@ class Linear(nn.Linear):
         if self.weight.ndim == 2:
             return super().forward(x.flatten(1))
         if x.ndim == 4:
-            x = x.unflatten(1, (self.weight.shape[0], -1)).flatten(2).transpose(0, 1)
+            x = x.reshape(len(x), len(self.weight), -1).transpose(0, 1)
         return torch.baddbmm(self.bias[:, None], x, self.weight.mT)
 
 
