@@ -112,8 +112,8 @@ class Stack(nn.Module):
             losses = mean_losses(logits, some_labels)
             if len(some_labels) < len(labels):
                 losses = losses * (len(some_labels) / len(labels))
-            zeros = logits.detach().flatten(1).mul(0).sum(1) + losses.detach().mul(0)  # NaN where anything is not finite
-            part.finite &= zeros == 0
+            zero = logits.detach().flatten(1).mul(0).sum(1) + losses.detach().mul(0)  # or NaN: 0 times infinity is NaN
+            part.finite &= zero == 0
             losses.backward(torch.ones_like(losses))
             total = losses.detach() if total is None else total + losses.detach()
         assert total is not None
