@@ -125,6 +125,10 @@ class StudyData(pl.LightningDataModule):
         """Return this rank's share of the endless stream of batches."""
         return TrainBatches(self)
 
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Leave a batch where it is: the data live on the device."""
+        return batch
+
     def stream(self) -> Stream:
         """Return the order in which the training set is read."""
         return Stream(len(self.train_labels), self.batch_size, self.seed, self.train_labels.device)

@@ -90,10 +90,6 @@ class StudyTask(pl.LightningModule):
         sgd: SGD = instantiate(self.study.cfg.optimizer)(slices, lr_schedule=schedule, **columns["optimizer"])
         return sgd
 
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Leave the batch where it is: the data live on the device."""
-        return batch
-
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
         """One step of every trial on the same batch: images (b, C, H, W) and labels (b,), this rank's share."""
         optimizer = self.optimizers()
