@@ -52,7 +52,8 @@ class Prune(Callback):
         code = source(self.criterion.func, *{type(part) for part in task.stack.model.module.modules()})
         data = (task.data.train_images.cpu().numpy(), task.data.train_labels.cpu().numpy())
         arguments = str(sorted(self.criterion.keywords.items()))
-        return cache.digest(VERSION, self.name, arguments, model, code, task.study.cfg.trainer.precision, *data)
+        precision = f"{task.study.cfg.trainer.precision} {task.study.cfg.precision}"
+        return cache.digest(VERSION, self.name, arguments, model, code, precision, *data)
 
     def _scores(self, task: StudyTask, trial: int, weights: Weights, key: str, title: str) -> Weights:
         named = [part for name, values in weights.items() for part in (name, values.cpu().numpy())]

@@ -3,7 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dps.models.layers import Conv2d, Linear, pad_channels, same_padding
+from dps.models.layers import Conv2d, Linear, append_channels, same_padding
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -100,11 +100,11 @@ def test_a_stack_of_dense_layers_reads_images_and_features() -> None:
         torch.testing.assert_close(stacked, expected, rtol=0, atol=1e-12)
 
 
-def test_channels_of_zeros_go_around_each_models_images() -> None:
+def test_channels_of_zeros_come_after_those_of_each_model() -> None:
     x = random(2, 6, 2, 2)
-    padded = pad_channels(x, 1, 2, stack_of=3)
-    assert padded.shape == (2, 15, 2, 2)
+    longer = append_channels(x, 3, stack_of=3)
+    assert longer.shape == (2, 15, 2, 2)
     for t in range(3):
-        own = padded[:, 5 * t : 5 * t + 5]
-        assert torch.equal(own[:, 1:3], x[:, 2 * t : 2 * t + 2])
-        assert not own[:, [0, 3, 4]].any()
+        own = longer[:, 5 * t : 5 * t + 5]
+        assert torch.equal(own[:, :2], x[:, 2 * t : 2 * t + 2])
+        assert not own[:, 2:].any()

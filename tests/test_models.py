@@ -66,3 +66,13 @@ def test_a_stack_is_each_model_alone(model: type[nn.Module], network: plain.Netw
 def test_channels_and_classes_follow_the_data() -> None:
     assert ResNet8(in_channels=1, classes=3)(torch.zeros(2, 1, 28, 28)).shape == (2, 3)
     assert SimpleCNN(in_channels=3, classes=7)(torch.zeros(2, 3, 28, 28)).shape == (2, 7)
+
+
+def test_shortcuts_of_resnet8_keep_the_channels_first_as_the_studys_code_has_them() -> None:
+    model, x = trial(ResNet8, 0), images((3, 32, 32))
+    with torch.no_grad():
+        for name, parameter in model.blocks.named_parameters():  # then a block is its shortcut alone
+            parameter.zero_()
+        expected = model(x)
+        first = torch.relu(model.conv(x)).mean((2, 3))  # 16 channels, which pooling and averaging leave as they are
+        torch.testing.assert_close(expected, first @ model.dense.weight[:, :16].T + model.dense.bias)

@@ -33,10 +33,11 @@ def _measure(cfg: DictConfig) -> None:
     from rich.console import Console
 
     from dps.bench import cases, report, timing
-    from dps.engine.fit import quieten_lightning
+    from dps.engine.fit import quieten_lightning, set_precision
     from dps.engine.memory import keep_freed_memory
 
     quieten_lightning()
+    set_precision(cfg.precision)
     found, console = [], Console(width=None if sys.stdout.isatty() else 120)
     data = cases.data_for(timing.with_values(cfg, {}))
     with console.status("measuring the machine") as status, tempfile.TemporaryDirectory() as folder:

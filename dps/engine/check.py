@@ -9,7 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 from dps.protocol.values import is_int, is_number, require
 
 HARMLESS_SPARSITY = 0.99  # no model is so small that this leaves nothing, so it need not be built to be counted
-PRECISIONS = "32-true", "64-true", "bf16-mixed"
+PRECISIONS = "32-true", "64-true", "bf16-mixed"  # of the trainer: the type of the numbers
+PRODUCTS = "ieee", "tf32", "bf16"  # of convolutions and matrix products of float32 numbers
 POSITIVE = "a positive integer"
 TARGETS = ("data", "model", "optimizer", "lr_schedule", "pruning", "callbacks", "bookkeeping")
 # Keys that only dps hands over, by the option that sets what they would set behind the record's back.
@@ -48,12 +49,9 @@ def check(cfg: DictConfig) -> None:
     for key, or_null in (("race", ""), ("goal.early_reject", ""), ("stack.products", ", or null to measure it")):
         value = OmegaConf.select(cfg, key)
         require(isinstance(value, bool) or (value is None and or_null != ""), key, value, f"true or false{or_null}")
-    require(
-        cfg.trainer.precision in PRECISIONS,
-        "trainer.precision",
-        cfg.trainer.precision,
-        f"one of {', '.join(PRECISIONS)}",
-    )
+    for key, right in (("trainer.precision", PRECISIONS), ("precision", PRODUCTS)):
+        value = OmegaConf.select(cfg, key)
+        require(value in right, key, value, f"one of {', '.join(right)}")
     shares = cfg.batch_size % cfg.trainer.devices == 0
     require(shares, "trainer.devices", cfg.trainer.devices, f"a divisor of batch_size={cfg.batch_size}")
     if cfg.sparsity > HARMLESS_SPARSITY:

@@ -22,6 +22,7 @@ from dps.engine.environment import environment
 from dps.engine.memory import keep_freed_memory
 from dps.engine.module import StudyTask
 from dps.engine.study import Study
+from dps.protocol.values import require
 from dps.stack.shape import SliceShape, slice_shape
 from dps.storage import environments, files, records
 
@@ -41,6 +42,7 @@ def fit_here(study: Study) -> pl.Trainer:
     """Train the missing trials in this process, as the rank it is; the trainer comes back with its task."""
     quieten_lightning()
     keep_freed_memory()
+    set_precision(study.cfg.precision)
     if study.cfg.trainer.precision == "bf16-mixed":
         log.warning("trainer.precision=bf16-mixed is not the study's protocol, which is 32-true: K* may differ")
     saved = _readable(study.checkpoint) if study.checkpoint.exists() else None
@@ -120,6 +122,17 @@ def _launch_ranks(study: Study) -> None:
     done = subprocess.run([sys.executable, "-m", *ranks], env=own, check=False)
     if done.returncode:
         raise RuntimeError(f"trainer.devices={devices}: a rank failed with exit code {done.returncode}")
+
+
+def set_precision(precision: str) -> None:
+    """How float32 convolutions and matrix products are computed, alike on every device: ieee, tf32 or bf16.
+
+    ValueError where the device has no such products: torch's own default would be taken in silence.
+    """
+    backends: Any = torch.backends
+    backends.fp32_precision = precision
+    own = (backends.cuda.matmul, backends.cudnn.conv) if torch.cuda.is_available() else (backends.mkldnn.matmul,)
+    require({one.fp32_precision for one in own} == {precision}, "precision", precision, "ieee or tf32 on a GPU")
 
 
 def quieten_lightning() -> None:

@@ -78,6 +78,6 @@ class Linear(nn.Linear):
         return torch.baddbmm(self.bias[:, None], x, self.weight.mT)
 
 
-def pad_channels(x: Tensor, before: int, after: int, stack_of: int) -> Tensor:
-    """Zero channels added to each model's images: (B, T * C, H, W) to (B, T * (before + C + after), H, W)."""
-    return F.pad(x.unflatten(1, (stack_of, -1)), (0, 0, 0, 0, before, after)).flatten(1, 2)
+def append_channels(x: Tensor, number: int, stack_of: int) -> Tensor:
+    """Zero channels after those of each model's images: (B, T * C, H, W) to (B, T * (C + number), H, W)."""
+    return F.pad(x.unflatten(1, (stack_of, -1)), (0, 0, 0, 0, 0, number)).flatten(1, 2)

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dps.models.layers import Conv2d, Linear, pad_channels
+from dps.models.layers import Conv2d, Linear, append_channels
 
 
 class _Block(nn.Module):
@@ -18,13 +18,14 @@ class _Block(nn.Module):
         return self._shortcut(x, active) + self.conv2(F.relu(self.conv1(active)))
 
     def _shortcut(self, x: Tensor, active: Tensor) -> Tensor:
-        """The input itself or, where the shape changes, its ReLU averaged over the stride, with channels of zeros."""
+        """The input itself or, where the shape changes, its ReLU averaged over the stride, with zero channels after it.
+
+        The study's code appends all zero channels after the others, and puts none before them.
+        """
         if self.in_channels == self.channels and self.stride == 1:
             return x
-        before = (self.channels - self.in_channels) // 2
-        after = self.channels - self.in_channels - before
         pooled = F.avg_pool2d(active, self.stride)
-        return pad_channels(pooled, before, after, stack_of=x.shape[1] // self.in_channels)
+        return append_channels(pooled, self.channels - self.in_channels, stack_of=x.shape[1] // self.in_channels)
 
 
 class ResNet8(nn.Module):

@@ -35,7 +35,8 @@ class SliceShape:
 def slice_shape(build: Callable[[], nn.Module], images: Tensor, batch_size: int, trials: int) -> SliceShape:
     """The fastest shape for `trials` trials on batches of `batch_size` of these images (N, C, H, W), where they are."""
     machine = torch.cuda.get_device_name() if images.is_cuda else f"cpu, {torch.get_num_threads()} threads"
-    about = (repr(build()), str(tuple(images.shape[1:])), str(images.dtype), machine, torch.__version__)
+    precision = str(torch.backends.fp32_precision)  # type: ignore[attr-defined]
+    about = (repr(build()), precision, str(tuple(images.shape[1:])), str(images.dtype), machine, torch.__version__)
     path = cache.folder() / "slices" / cache.digest(*about, f"{batch_size}, {trials}")
     found = cache.load(path)
     if found is not None:

@@ -96,8 +96,8 @@ def _differences(saved: Mapping[str, Any], asked: Any, metaparameters: Sequence[
 
 
 def of_today(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """A recorded configuration, by dotted key, in the words of today."""
-    return {
+    """A recorded configuration, by dotted key, in the words of today; before 0.2 precision was not set, and ieee."""
+    return {"precision": "ieee"} | {
         key: FORMER_TARGETS.get(value, value) if key.endswith("._target_") else value
         for key, value in flat.items()
         if key not in FORMER_KEYS
