@@ -12,7 +12,7 @@ from torch import Tensor
 from dps.engine.module import Check, StudyTask
 from dps.protocol.goal import GoalCheck, Verdict
 from dps.protocol.outcome import Outcome, Seconds, endings
-from dps.storage.records import SharedBound
+from dps.storage.records import Finishers
 
 Verdicts = Mapping[int, Verdict]
 
@@ -31,7 +31,7 @@ class Goal(Callback):
         """Prepare the check, with what a resumed run had learnt of the examples."""
         goal, examples = task.study.cfg.goal, len(task.data.validation_labels)
         self.check = GoalCheck(goal.error, examples, goal.examples_per_block, goal.early_reject, task.device)
-        self.bound = SharedBound(task.study.folder)
+        self.finishers = Finishers(task.study.folder)
         self.seconds = Seconds(time.perf_counter())
         if self._restored:
             self.check.difficulty.copy_(self._restored["difficulty"])
@@ -49,9 +49,9 @@ class Goal(Callback):
         verdicts = self.verdicts(task, [trial for trial in rows if finite[trial]]) if due else {}
         reached = [trial for trial, verdict in verdicts.items() if verdict.reached]
         finite |= {trial: verdicts[trial].finite for trial in reached}
-        race = task.study.cfg.race
-        others = race and self._another_job_has_reached(trainer, step)
-        outcomes = self._outcomes(task, endings(finite, reached, others, race, budget_spent), verdicts, step)
+        before = self._finished_before(trainer, task, step)
+        statuses = endings(finite, reached, before, task.study.finishers, budget_spent)
+        outcomes = self._outcomes(task, statuses, verdicts, step)
         self._log(trainer, task, verdicts)
         self.seconds.evaluate(rows, time.perf_counter())
         for trial, outcome in outcomes.items():
@@ -70,9 +70,14 @@ class Goal(Callback):
             task.checks.append(Check(len(found), time.perf_counter() - start, read, len(failed), sum(failed)))
         return {trial: found[rows[trial]] for trial in trials}
 
-    def _another_job_has_reached(self, trainer: pl.Trainer, step: int) -> bool:
-        bound = trainer.strategy.broadcast(self.bound())
-        return bound is not None and bound <= step
+    def _finished_before(self, trainer: pl.Trainer, task: StudyTask, step: int) -> int:
+        """How many trials of the study, in all its jobs, are recorded to have reached the goal by this step.
+
+        A resumed run may have trials in the stack whose end is recorded already: those are not counted.
+        """
+        if task.study.finishers is None:
+            return 0
+        return int(trainer.strategy.broadcast(len(self.finishers(step) - task.stack.running().keys())))
 
     def _outcomes(
         self, task: StudyTask, statuses: Mapping[int, str], verdicts: Verdicts, step: int

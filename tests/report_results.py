@@ -9,7 +9,7 @@ from dps.analysis.results import Results
 from dps.storage.records import COLUMNS
 
 WHOLE: tuple[str, ...] = ("interval_steps", "max_steps", "batch_size", "trials", "complete", "incomplete", "infeasible")
-WHOLE += ("censored", "steps_to_result", "steps_low", "steps_high", "best_trial", "decay_steps")
+WHOLE += ("censored", "steps_to_result", "best_trial", "decay_steps")
 
 
 def study(batch_size: int, sparsity: float, steps: int | None, **other: Any) -> dict[str, Any]:
@@ -33,8 +33,10 @@ def study(batch_size: int, sparsity: float, steps: int | None, **other: Any) -> 
         "infeasible": 10,
         "censored": 0,
         "steps_to_result": steps,
-        "steps_low": steps,
-        "steps_high": None if steps is None else steps + 160,
+        "best_of_5": steps,
+        "best_of_5_low": steps,
+        "best_of_5_high": None if steps is None else steps + 160,
+        **dict.fromkeys((f"best_of_{trials}{end}" for trials in (10, 25) for end in ("", "_low", "_high")), None),
         "best_trial": 7 if found else None,
         "lr": 0.0123456 * batch_size / 16 if found else float("nan"),
         "momentum": 0.98765 if found else float("nan"),

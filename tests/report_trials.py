@@ -67,19 +67,17 @@ def _outcome(lr: float, momentum: float | None, batch_size: int, sparsity: float
 
 
 def made_up(trials: pd.DataFrame, **frames: pd.DataFrame) -> Results:
-    """Results of these trials: K* and interval of each study, a made-up fit, and no measurements but those given."""
+    """Results of these trials: K* of each study, a made-up fit, and no measurements but those given."""
     shared = [*MEASURED[:6], "goal_error", "interval_steps", "max_steps", "batch_size", "sparsity"]
     rows = []
     for key, study in trials.groupby(shared):
         best = records.best(study)
         steps = None if best is None else best["steps_to_result"]
-        raced = (study["status"] == "censored").any()
         row = {**dict(zip(shared, key, strict=True)), "trials": len(study), "steps_to_result": steps}
-        row |= {"steps_low": steps, "steps_high": None if raced or steps is None else steps + 96, "state": "finished"}
+        row |= {"state": "finished"}
         rows.append(row)
     studies = pd.DataFrame(rows)
-    steps_columns = ("steps_to_result", "steps_low", "steps_high")
-    studies = studies.astype({**dict.fromkeys(steps_columns, "Int64"), "batch_size": "Int64"})
+    studies = studies.astype({"steps_to_result": "Int64", "batch_size": "Int64"})
     curves = trials[["workload", "goal_error", "pruning", "sparsity"]].drop_duplicates()
     growth = 1 + 2 * curves["sparsity"] ** 2
     empty = {"trial": pd.Series(dtype="Int64"), "step": pd.Series(dtype="Int64")}

@@ -166,6 +166,38 @@ def test_the_race_has_the_same_winner(tmp_path: Path, usual: tuple[pd.DataFrame,
     assert list(raced["status"]) == ["infeasible", "complete", "censored", "censored"]
 
 
+def test_a_race_to_the_second_finds_the_two_quickest(tmp_path: Path, usual: tuple[pd.DataFrame, Weights]) -> None:
+    free, raced = usual[0], run(tmp_path, *SMALL, *MIXED, "race=2")
+    pd.testing.assert_frame_equal(raced.loc[[0, 1, 2]], free.loc[[0, 1, 2]])
+    assert (raced.loc[3, "status"], raced.loc[3, "steps_run"]) == ("censored", free.loc[2, "steps_to_result"])
+
+
+def test_a_race_to_the_second_counts_the_finishers_of_all_jobs(
+    tmp_path: Path, usual: tuple[pd.DataFrame, Weights]
+) -> None:
+    free = usual[0]
+    for trial in (2, 1):
+        run(tmp_path, *SMALL, f"trial={trial}", f"optimizer.lr={LR[trial]}", "race=2")
+    raced = run(tmp_path, *SMALL, "trial=3", f"optimizer.lr={LR[3]}", "race=2")
+    pd.testing.assert_frame_equal(raced.loc[[1, 2]], free.loc[[1, 2]])
+    assert (raced.loc[3, "status"], raced.loc[3, "steps_run"]) == ("censored", free.loc[2, "steps_to_result"])
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+def test_a_race_to_the_second_that_stops_after_a_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, usual: tuple[pd.DataFrame, Weights], calls: int
+) -> None:
+    typed = [*SMALL, *MIXED, "race=2"]
+    handler = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch:
+        Interruption(records, "merge", calls, after=True).install(patch)
+        assert dps(tmp_path, *typed, "bookkeeping.checkpoint.every_seconds=0").code != 0
+    signal.signal(signal.SIGINT, handler)
+    raced = run(tmp_path, *typed)  # the trial that is recorded runs again, from a checkpoint of before its end
+    pd.testing.assert_frame_equal(raced.loc[[0, 1, 2]], usual[0].loc[[0, 1, 2]])
+    assert raced.loc[3, "status"] == "censored"
+
+
 @pytest.mark.parametrize("changed", [["goal.early_reject=false"], ["goal.examples_per_block=150"]], ids=" ".join)
 def test_how_a_check_reads_decides_nothing(
     tmp_path: Path, usual: tuple[pd.DataFrame, Weights], changed: list[str]

@@ -70,8 +70,9 @@ def test_channels_and_classes_follow_the_data() -> None:
 
 def test_shortcuts_of_resnet8_keep_the_channels_first_as_the_studys_code_has_them() -> None:
     model, x = trial(ResNet8, 0), images((3, 32, 32))
+    assert isinstance(model, ResNet8)
     with torch.no_grad():
-        for name, parameter in model.blocks.named_parameters():  # then a block is its shortcut alone
+        for parameter in model.blocks.parameters():  # then a block is its shortcut alone
             parameter.zero_()
         expected = model(x)
         first = torch.relu(model.conv(x)).mean((2, 3))  # 16 channels, which pooling and averaging leave as they are

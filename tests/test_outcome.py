@@ -5,33 +5,35 @@ import pytest
 from dps.protocol.outcome import STATUSES, Seconds, endings
 
 
-def by_hand(finite: bool, reached: bool, is_won: bool, race: bool, spent: bool) -> str | None:
-    """The protocol in words, for one trial; `is_won` says whether another trial of the study has completed."""
+def by_hand(finite: bool, reached: bool, finished: int, finishers: int | None, spent: bool) -> str | None:
+    """The protocol in words, for one trial, where `finished` trials of the study have completed by this step."""
     if not finite:
         return "infeasible"
     if reached:
         return "complete"
-    if race and is_won:
+    if finishers is not None and finished >= finishers:
         return "censored"
     return "incomplete" if spent else None
 
 
-@pytest.mark.parametrize(("others", "race", "spent"), list(itertools.product([False, True], repeat=3)))
-def test_every_case_of_the_protocol(others: bool, race: bool, spent: bool) -> None:
+@pytest.mark.parametrize(
+    ("before", "finishers", "spent"), list(itertools.product([0, 1, 2], [None, 1, 2, 3], [False, True]))
+)
+def test_every_case_of_the_protocol(before: int, finishers: int | None, spent: bool) -> None:
     kinds = [(finite, reached) for finite in (False, True) for reached in (False, True)]
     for one, other in itertools.product(kinds, repeat=2):
         trials = {3: one, 8: other}
         finite = {trial: is_finite for trial, (is_finite, _) in trials.items()}
         reached = [trial for trial, (_, is_reached) in trials.items() if is_reached]
-        found = endings(finite, reached, others, race, spent)
-        first = (True, True) in trials.values()
-        expected = {trial: by_hand(*kind, others or first, race, spent) for trial, kind in trials.items()}
+        finished = before + list(trials.values()).count((True, True))
+        expected = {trial: by_hand(*kind, finished, finishers, spent) for trial, kind in trials.items()}
+        found = endings(finite, reached, before, finishers, spent)
         assert found == {trial: status for trial, status in expected.items() if status is not None}
         assert set(found.values()) <= set(STATUSES)
 
 
 def test_nothing_runs_and_nothing_ends() -> None:
-    assert endings({}, [], others_have_reached=True, race=True, budget_spent=True) == {}
+    assert endings({}, [], finished_before=1, finishers=1, budget_spent=True) == {}
 
 
 def test_seconds_are_shared_equally_by_the_trials_that_run() -> None:

@@ -145,20 +145,20 @@ def test_a_repeated_trial_and_an_empty_file_are_damage(tmp_path: Path) -> None:
         records.read(tmp_path)
 
 
-def test_bound_follows_the_file_and_reads_it_only_when_it_changed(
+def test_finishers_follow_the_file_and_read_it_only_when_it_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bound = records.SharedBound(tmp_path)
-    assert bound() is None
+    finishers = records.Finishers(tmp_path)
+    assert finishers(100) == set()
     records.merge(tmp_path, [row(0)])
-    assert bound() is None
+    assert finishers(100) == set()
     records.merge(tmp_path, [complete(1, 96), complete(2, 80)])
-    assert bound() == 80
+    assert [finishers(step) for step in (79, 80, 95, 96, 200)] == [set(), {2}, {2}, {1, 2}, {1, 2}]
     with monkeypatch.context() as patch:
         patch.setattr(records, "_read_rows", lambda path: pytest.fail("read an unchanged file"))
-        assert bound() == 80
+        assert finishers(80) == {2}
     records.merge(tmp_path, [complete(3, 64)])
-    assert bound() == 64
+    assert finishers(80) == {2, 3}
 
 
 def test_conflicting_metaparameters_are_refused(tmp_path: Path) -> None:

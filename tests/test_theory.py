@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from dps.analysis import k_star, resampling, theory
 
@@ -70,25 +71,42 @@ def test_delta_and_the_papers_ratio() -> None:
     assert theory.predicted_c1_ratio(sparse, dense) == pytest.approx(1.67, abs=0.03)
 
 
-def quantile_of_all_resamples(steps: np.ndarray, probability: float) -> float:
-    minima = sorted(min(drawn) for drawn in itertools.product(steps.tolist(), repeat=len(steps)))
-    return minima[math.ceil(probability * len(minima)) - 1]
+# The ranks that enclose the median of the best of m of 100 trials, from tables of the binomial distribution.
+@pytest.mark.parametrize(("trials", "ranks"), [(5, (7, 13, 21)), (10, (2, 7, 13)), (25, (0, 3, 7))])
+def test_two_trials_in_their_order_enclose_the_best_of_fewer(trials: int, ranks: tuple[int, int, int]) -> None:
+    first, middle, last = ranks
+    steps = np.random.default_rng(0).permutation(np.arange(1.0, 101))  # the steps of a trial are its rank
+    found = k_star.best_of(steps, steps, trials)
+    assert found[0] == middle and found[2] == last
+    assert found[1] == first if first else math.isnan(found[1])
 
 
-@pytest.mark.parametrize("level", [0.95, 0.5])
-@pytest.mark.parametrize("steps", [[80, 96, 96, 112, 400], [16, INF, INF, INF, INF], [INF] * 4, [32, 48, INF, 48]])
-def test_interval_equals_all_resamples(steps: list[float], level: float) -> None:
-    row = np.array(steps)
-    expected = tuple(quantile_of_all_resamples(row, p) for p in ((1 - level) / 2, (1 + level) / 2))
-    assert k_star.steps_interval(row, row, level) == expected
+@pytest.mark.parametrize("finishers", [1, 7, 12, 13, 21])
+def test_a_race_to_the_rth_gives_what_its_finishers_decide(finishers: int) -> None:
+    steps = np.random.default_rng(1).permutation(np.arange(1.0, 101))
+    low, high = np.where(steps <= finishers, steps, finishers + 1), np.where(steps <= finishers, steps, INF)
+    for trials in k_star.BEST_OF:
+        for value, whole in zip(k_star.best_of(low, high, trials), k_star.best_of(steps, steps, trials), strict=True):
+            assert value == whole if whole <= finishers else math.isnan(value)
 
 
-def test_an_end_that_hangs_on_a_censored_trial_is_unknown() -> None:
-    low, high = np.array([64.0] + [65] * 9), np.array([64] + [INF] * 9)
-    at_64, upper = k_star.steps_interval(low, high)
-    assert at_64 == 64 and math.isnan(upper)
-    slow = np.array([64, 64, 64, 64, 64, 300.0])  # P(K* > 64) = 6^-6: censored later, the last trial decides nothing
-    assert k_star.steps_interval(slow, [64] * 5 + [INF]) == (64, 64)
+def test_what_too_few_reach_and_a_search_as_large_as_the_study_are_unknown() -> None:
+    steps = np.array([16.0, 32, 48, *[INF] * 97])
+    assert np.isnan(k_star.best_of(steps, steps, 5)).all()
+    assert k_star.best_of(steps, steps, 25)[0] == 48
+    assert np.isnan(k_star.best_of(steps, steps, 100)).all()
+
+
+@pytest.mark.parametrize(("count", "trials"), [(100, 5), (100, 10), (50, 5), (100, 25)])
+def test_the_interval_of_a_smaller_search_covers_its_median(count: int, trials: int) -> None:
+    generator = np.random.default_rng(2)
+    truth = math.exp(6 + 0.8 * norm.ppf(1 - 2 ** (-1 / trials)))  # trials take log-normal numbers of steps
+    covered = []
+    for _ in range(2000):
+        steps = np.exp(6 + 0.8 * generator.standard_normal(count))
+        _, low, high = k_star.best_of(steps, steps, trials)
+        covered.append((math.isnan(low) or low <= truth) and truth <= high)
+    assert np.mean(covered) >= 0.94  # 0.95 but for what 2,000 searches leave to chance
 
 
 def subsets(budget: int) -> Counter[float]:

@@ -1,4 +1,4 @@
-"""K* of one study: of its trials drawn again, of fewer of them, and where the race has censored some.
+"""K* of one study: of searches such as its own, of fewer of its trials, and where the race has censored some.
 
 The N trials come as two arrays, `low` and `high` (N,), between which each trial's steps to the goal lie: equal for a
 complete trial, both infinite for one that never reaches it, and from the step after its last to infinity for one that
@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 LEVEL = 0.95  # of all intervals
+BEST_OF = (5, 10, 25)  # trials of a search
 
 
 def bounds(trials: pd.DataFrame) -> tuple[Floats, Floats]:
@@ -25,23 +26,31 @@ def bounds(trials: pd.DataFrame) -> tuple[Floats, Floats]:
     return np.where(censored, trials["steps_run"].astype("float64").fillna(0).to_numpy() + 1, high), high
 
 
-def steps_interval(low: ArrayLike, high: ArrayLike, level: float = LEVEL) -> tuple[float, float]:
-    """Percentile interval of K* when the N trials are drawn again with replacement, from its exact distribution.
+def best_of(low: ArrayLike, high: ArrayLike, trials: int, level: float = LEVEL) -> tuple[float, float, float]:
+    """The median of K* over searches of `trials` trials such as these N, and its interval, in steps.
 
-    P(K* > k) = (share of trials with more than k steps)^N. An end is infinite where the goal is not reached, and nan
-    where it hangs on a censored trial.
+    The median of the least of m trials' steps is the quantile p = 1 - 2^(-1/m) of one trial's. The number of the N
+    trials that lie below it is binomial (N, p), so that two of them in their order enclose it with the probability
+    `level` at least, whatever the distribution is. nan where a rank is not known, since a censored trial may have it,
+    the goal is not reached so often, or no trial has it; everything is nan unless m < N.
     """
-    ends = []
-    for probability in ((1 - level) / 2, (1 + level) / 2):
-        least, most = (_minimum_quantile(np.asarray(steps, float), probability) for steps in (low, high))
-        ends.append(least if least == most else math.nan)
-    return ends[0], ends[1]
+    from scipy.stats import binom
+
+    count = len(np.asarray(low))
+    if trials >= count:
+        return math.nan, math.nan, math.nan
+    p, tail = 1 - 2 ** (-1 / trials), (1 - level) / 2
+    ranks = math.ceil(count * p), binom.ppf(tail, count, p), binom.ppf(1 - tail, count, p) + 1
+    middle, first, last = (_in_order(low, high, int(rank)) for rank in ranks)
+    return middle, first, last
 
 
-def _minimum_quantile(steps: Floats, probability: float) -> float:
-    count = len(steps)
-    reached = 1 - ((count - np.arange(1, count + 1)) / count) ** count
-    return float(np.sort(steps)[np.searchsorted(reached, probability)])
+def _in_order(low: ArrayLike, high: ArrayLike, rank: int) -> float:
+    """The steps of the trial of this rank, from 1; nan where they are not known, or there is no such trial."""
+    if not 1 <= rank <= len(np.asarray(low)):
+        return math.nan
+    least, most = (np.sort(np.asarray(steps, float))[rank - 1] for steps in (low, high))
+    return float(least) if least == most and math.isfinite(least) else math.nan
 
 
 def budget_distribution(low: ArrayLike, high: ArrayLike, budget: int) -> dict[float, float]:

@@ -25,8 +25,8 @@ from dps.storage import measurements, records
 class Results:
     """Everything a report is made from; `gather` makes one of the folders of studies.
 
-    `trials` has every row of every trials.csv; `studies` (study.csv) a row for each study, with K* and its 95%
-    bootstrap interval in steps, the best trial's metaparameters and which of them lie in the outer 5% of their search
+    `trials` has every row of every trials.csv; `studies` (study.csv) a row for each study, with K* in steps, what
+    smaller searches would find, the best trial's metaparameters and which of them lie in the outer 5% of their search
     range; `theory` (theory.csv) a row for each curve of K* against the batch size; `budgets` (budget.csv) what fewer
     trials would have found; `smoothness`, `noise` and `losses` what was measured during training. `missing` has a
     sentence for each study that is absent or still running, and for whatever else was left out. `metaparameters` are

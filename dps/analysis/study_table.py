@@ -17,13 +17,15 @@ from dps.protocol.outcome import STATUSES
 from dps.storage import records
 
 SORTED_BY = ["workload", "sparsity", "batch_size", "goal_error", "pruning"]
-FOUND = ("steps_to_result", "steps_low", "steps_high", "best_trial")
+SEARCHES = {f"best_of_{trials}": trials for trials in k_star.BEST_OF}
+FOUND = ("steps_to_result", *(f"{name}{end}" for name in SEARCHES for end in ("", "_low", "_high")), "best_trial")
 SAID = ("boundary", "space", "state", "command", "folder")
 
 
 def rows_of_studies(studies: Sequence[StudyFolder], metaparameters: Sequence[Metaparameter] = TABLE) -> pd.DataFrame:
-    """A row for each study that has recorded a trial, with K* and its 95% interval in steps; empty where not known.
+    """A row for each study that has recorded a trial, with K* in steps; empty where not known.
 
+    `best_of_5` is the median of K* over searches of 5 trials, with its 95% interval, and so on; see k_star.best_of.
     `boundary` names those of the best trial's metaparameters that lie in the outer 5% of their search range.
     """
     types = _types(metaparameters)
@@ -59,10 +61,12 @@ def _types(metaparameters: Sequence[Metaparameter]) -> dict[str, type]:
 
 def _row(study: StudyFolder, metaparameters: Sequence[Metaparameter]) -> dict[str, Any]:
     best = records.best(study.trials)
-    low, high = k_star.steps_interval(*k_star.bounds(study.trials))
     row = {name: study.first[name] for name in (*PROTOCOL, *CELL)}
     row |= {status: int((study.trials["status"] == status).sum()) for status in STATUSES}
-    row |= {"trials": len(study.trials), "steps_to_result": None, "steps_low": _steps(low), "steps_high": _steps(high)}
+    row |= {"trials": len(study.trials), "steps_to_result": None}
+    for name, trials in SEARCHES.items():
+        found = k_star.best_of(*k_star.bounds(study.trials), trials)
+        row |= {f"{name}{end}": _steps(value) for end, value in zip(("", "_low", "_high"), found, strict=True)}
     if best is not None:
         row |= {"steps_to_result": best["steps_to_result"], "best_trial": best["trial"]}
         row |= {one.name: best[one.name] for one in metaparameters if one.name in best}

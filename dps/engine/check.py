@@ -46,9 +46,12 @@ def check(cfg: DictConfig) -> None:
     for key in ("stack.trials_per_slice", "stack.examples_per_pass"):
         value = OmegaConf.select(cfg, key)
         require(value is None or (is_int(value) and value > 0), key, value, f"{POSITIVE}, or null to measure it")
-    for key, or_null in (("race", ""), ("goal.early_reject", ""), ("stack.products", ", or null to measure it")):
+    for key, or_null in (("goal.early_reject", ""), ("stack.products", ", or null to measure it")):
         value = OmegaConf.select(cfg, key)
         require(isinstance(value, bool) or (value is None and or_null != ""), key, value, f"true or false{or_null}")
+    race = cfg.race
+    is_race = isinstance(race, bool) or (is_int(race) and race > 0)
+    require(is_race, "race", race, "true, false or a positive integer, the number of trials that reach the goal")
     for key, right in (("trainer.precision", PRECISIONS), ("precision", PRODUCTS)):
         value = OmegaConf.select(cfg, key)
         require(value in right, key, value, f"one of {', '.join(right)}")

@@ -57,6 +57,11 @@ class Study:
         return about | {"goal_error": cfg.goal.error, "interval_steps": cfg.goal.interval_steps}
 
     @property
+    def finishers(self) -> int | None:
+        """How many of its trials reach the goal before the race is over; None where there is no race."""
+        return int(self.cfg.race) or None
+
+    @property
     def checkpoint(self) -> Path:
         """The checkpoint of the job that runs exactly these trials."""
         numbers = sorted(trial["trial"] for trial in self.trials)

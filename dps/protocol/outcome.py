@@ -22,20 +22,22 @@ class Outcome:
 def endings(
     finite: Mapping[int, bool],
     reached: Iterable[int],
-    others_have_reached: bool,
-    race: bool,
+    finished_before: int,
+    finishers: int | None,
     budget_spent: bool,
 ) -> dict[int, str]:
     """The status of each running trial that ends at this step; a trial that runs on is not in it.
 
     `finite` says of every running trial whether its loss, logits and weights have stayed finite; `reached` are the
-    trials whose check came down to the goal. A trial that is not finite is infeasible, also at the goal. With `race`,
-    trials that run on are censored as soon as one of the study has completed, here or in another job
-    (`others_have_reached`): none of them can be the first any more. Otherwise a spent budget leaves them incomplete.
+    trials whose check came down to the goal. A trial that is not finite is infeasible, also at the goal. In a race,
+    trials that run on are censored as soon as `finishers` trials of the study have completed, now, before or in another
+    job (`finished_before`): none of them can be among the first any more. Without a race (None), and before it is
+    decided, a spent budget leaves them incomplete.
     """
     found = {trial: "infeasible" for trial, is_finite in finite.items() if not is_finite}
     found |= {trial: "complete" for trial in reached if trial not in found}
-    is_decided = race and (others_have_reached or "complete" in found.values())
+    finished = finished_before + sum(status == "complete" for status in found.values())
+    is_decided = finishers is not None and finished >= finishers
     rest = "censored" if is_decided else "incomplete" if budget_spent else None
     return found if rest is None else found | {trial: rest for trial in finite if trial not in found}
 

@@ -7,11 +7,12 @@ from typing import Any
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from dps.analysis.study_table import SEARCHES
 from dps.report.wording import interval, is_empty, shown
 
 # Columns that hold the ends of another column's interval.
 ENDS = {
-    "steps_to_result": ("steps_low", "steps_high"),
+    **{name: (f"{name}_low", f"{name}_high") for name in SEARCHES},
     "c1": ("c1_low", "c1_high"),
     "c2": ("c2_low", "c2_high"),
     "critical_batch_size": ("critical_low", "critical_high"),

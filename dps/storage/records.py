@@ -78,26 +78,29 @@ def _columns(names: Iterable[str]) -> tuple[str, ...]:
     return (*(name for name in COLUMNS if name not in last), *declared, *last)
 
 
-class SharedBound:
-    """The least steps-to-result that any job of a study has recorded so far, in steps; None before the first."""
+class Finishers:
+    """The trials of a study that any of its jobs has recorded as complete."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
         self._version: tuple[int, int, int] | None = None
-        self._steps: int | None = None
+        self._steps: dict[int, int] = {}
 
-    def __call__(self) -> int | None:
-        """Reads the record again only where it has changed; ValueError on a damaged file."""
+    def __call__(self, step: int) -> set[int]:
+        """Those that reached the goal by this step; reads the record again only where it has changed.
+
+        ValueError on a damaged file.
+        """
         try:
             stat = self._path.stat()
         except FileNotFoundError:
-            return None
+            return set()
         version = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
         if version != self._version:
-            steps = [row["steps_to_result"] for row in _read_rows(self._path)[1]]
-            self._steps = min((step for step in steps if step is not None), default=None)
+            rows = _read_rows(self._path)[1]
+            self._steps = {row["trial"]: row["steps_to_result"] for row in rows if row["status"] == "complete"}
             self._version = version
-        return self._steps
+        return {trial for trial, steps in self._steps.items() if steps <= step}
 
 
 def refuse_conflict(

@@ -1,18 +1,10 @@
 """K* against batch size as one line of a figure."""
 
-from typing import Any
-
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from dps.report.figures.style import Look
 from dps.report.wording import sparsity_name
-
-BARS = (
-    "Bars: 95% bootstrap intervals over the trials; an end that the race, or too few complete trials, leave unknown is "
-    "not drawn."
-)
 
 
 def reached(studies: pd.DataFrame) -> pd.DataFrame:
@@ -27,17 +19,9 @@ def by_place(studies: pd.DataFrame) -> pd.DataFrame:
 
 
 def plot(axes: Axes, studies: pd.DataFrame, label: str, look: Look) -> None:
-    """Draws K* of studies that reached the goal, all of one sparsity, and what is known of its interval."""
+    """Draws K* of studies that reached the goal, all of one sparsity."""
     x, y = (studies[name].to_numpy(float) for name in ("batch_size", "steps_to_result"))
-    low, high = (studies[name].to_numpy(float, na_value=np.nan) for name in ("steps_low", "steps_high"))
-    lengths = np.nan_to_num(np.maximum([y - low, high - y], 0))
-    axes.errorbar(x, y, lengths, fmt="none", ecolor=look["color"], elinewidth=0.7, label="_interval")
     axes.plot(x, y, label=label, **look)
-
-
-def heights(studies: pd.DataFrame) -> list[Any]:
-    """All that an axis of K* must hold: K* and the upper ends known."""
-    return [*studies["steps_to_result"], *studies["steps_high"].dropna()]
 
 
 def left_out(studies: pd.DataFrame) -> str:

@@ -76,7 +76,7 @@ def _draw(
             curve.plot(axes, rows, sparsity_name(sparsity), looks[sparsity])
         axes.set_title("all sparsities")
     for axes in [*single.values(), *together]:
-        style.powers_of_two(axes, "y", curve.heights(studies))
+        style.powers_of_two(axes, "y", studies["steps_to_result"])
     _plot_normalised(normalised, studies, looks)
     for axes in [*single.values(), *together, normalised]:
         style.powers_of_two(axes, "x", studies["batch_size"])
@@ -125,5 +125,5 @@ def _plot_normalised(axes: Axes, studies: pd.DataFrame, looks: Looks) -> None:
 
 
 def _caption(heading: str, studies: pd.DataFrame, pruning: str) -> str:
-    parts = [f"{heading}, {named(pruning)} pruning.", _WHAT + curve.BARS, curve.left_out(studies)]
+    parts = [f"{heading}, {named(pruning)} pruning.", _WHAT.strip(), curve.left_out(studies)]
     return " ".join(part for part in parts if part)
