@@ -39,11 +39,11 @@ class Goal(Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, task: StudyTask, *_: Any) -> None:  # type: ignore[override]
         """Check the goal where the step is a multiple of the interval; end what is left when the budget is spent."""
-        step, budget_spent = trainer.global_step, trainer.global_step == trainer.max_steps
+        step, budget_spent = trainer.global_step, trainer.global_step == task.study.cfg.max_steps
         due = step % task.study.cfg.goal.interval_steps == 0
         if not due and not budget_spent:
             return
-        rows, is_finite = task.stack.running(), task.stack.finite()
+        rows, is_finite = task.stack.running(), task.finite()
         self.seconds.train(rows, time.perf_counter())
         finite = {trial: is_finite[row] for trial, row in rows.items()}
         verdicts = self.verdicts(task, [trial for trial in rows if finite[trial]]) if due else {}

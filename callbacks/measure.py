@@ -1,9 +1,12 @@
 """What the measuring callbacks share: every running trial is measured by itself, and all rows are published."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning import Callback
 
 from dps.engine.module import StudyTask
 from dps.models import Weights
@@ -34,6 +37,35 @@ def measure(trainer: pl.Trainer, task: StudyTask, kind: Measurement, step: int, 
     metrics = {f"{names[name]}/trial={row['trial']}": row[name] for row in rows for name in names}
     for logger in trainer.loggers:
         logger.log_metrics(metrics, step=step)
+
+
+class AtSteps(Callback, ABC):
+    """Measures every running trial before the first step and every `interval_steps` steps; None: only before.
+
+    Before the callback that ends trials, it measures those that end too.
+    """
+
+    kind: Measurement
+
+    def __init__(self, interval_steps: int | None):
+        self.interval_steps = interval_steps
+
+    @abstractmethod
+    def values(self, task: StudyTask, weights: Weights, masks: Weights, progress: Progress) -> Mapping[str, float]:
+        """A trial's values by column, from its weights and masks (1, ...)."""
+
+    def on_train_batch_start(self, trainer: pl.Trainer, task: StudyTask, *_: Any) -> None:  # type: ignore[override]
+        """Measure before the first step."""
+        if trainer.global_step == 0:
+            self._measure(trainer, task)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, task: StudyTask, *_: Any) -> None:  # type: ignore[override]
+        """Measure where it is due."""
+        if self.interval_steps is not None and trainer.global_step % self.interval_steps == 0:
+            self._measure(trainer, task)
+
+    def _measure(self, trainer: pl.Trainer, task: StudyTask) -> None:
+        measure(trainer, task, self.kind, trainer.global_step, lambda _, *given: self.values(task, *given))
 
 
 def check_interval(option: str, interval_steps: int | None, or_null: str = "") -> None:

@@ -1,11 +1,6 @@
 """Measures the noise of every trial's gradient."""
 
-from typing import Any
-
-import pytorch_lightning as pl
-from pytorch_lightning import Callback
-
-from callbacks.measure import check_interval, measure
+from callbacks.measure import AtSteps, check_interval
 from dps.engine.module import StudyTask
 from dps.measures.noise import gradient_noise
 from dps.models import Weights
@@ -13,31 +8,20 @@ from dps.models.passes import Progress
 from dps.storage.measurements import NOISE
 
 
-class Noise(Callback):
+class Noise(AtSteps):
     """Measures the gradient's noise before the first step and every `interval_steps` steps; null: only before.
 
     Each trial costs the gradient of every training example alone.
     """
 
+    kind = NOISE
+
     def __init__(self, interval_steps: int | None):
         check_interval("callbacks.noise.interval_steps", interval_steps, ", or null for step 0 alone")
-        self.interval_steps = interval_steps
+        super().__init__(interval_steps)
 
-    def on_train_batch_start(self, trainer: pl.Trainer, task: StudyTask, *_: Any) -> None:  # type: ignore[override]
-        """Measure before the first step."""
-        if trainer.global_step == 0:
-            self._measure(trainer, task)
-
-    def on_train_batch_end(self, trainer: pl.Trainer, task: StudyTask, *_: Any) -> None:  # type: ignore[override]
-        """Measure where it is due."""
-        if self.interval_steps is not None and trainer.global_step % self.interval_steps == 0:
-            self._measure(trainer, task)
-
-    def _measure(self, trainer: pl.Trainer, task: StudyTask) -> None:
-        model, images, labels = task.stack.model, task.data.train_images, task.data.train_labels
-
-        def values(trial: int, weights: Weights, masks: Weights, progress: Progress) -> dict[str, float]:
-            found = gradient_noise(model, weights, images, labels, masks, progress)
-            return vars(found) | {"noise_scale": found.noise_scale}
-
-        measure(trainer, task, NOISE, trainer.global_step, values)
+    def values(self, task: StudyTask, weights: Weights, masks: Weights, progress: Progress) -> dict[str, float]:
+        """The moments of the gradient over the training set."""
+        data = (task.data.train_images, task.data.train_labels)
+        found = gradient_noise(task.stack.model, weights, *data, masks, progress)
+        return vars(found) | {"noise_scale": found.noise_scale}

@@ -1,11 +1,13 @@
 """Prunes every trial at initialisation."""
 
 import logging
+import math
 from collections.abc import Iterable
 from functools import partial
 
 import pytorch_lightning as pl
 import torch
+from hydra.utils import get_object
 from omegaconf import OmegaConf
 from pytorch_lightning import Callback
 from rich.console import Console
@@ -48,12 +50,15 @@ class Prune(Callback):
 
     def _key(self, task: StudyTask) -> str:
         """All that the scores of every trial follow from: data, criterion and model, their code and the precision."""
-        model = OmegaConf.to_yaml(task.study.cfg.model, sort_keys=True)
-        code = source(self.criterion.func, *{type(part) for part in task.stack.model.module.modules()})
+        network = task.stack.model.module
+        model = f"{OmegaConf.to_yaml(task.study.cfg.model, sort_keys=True)}\n{network!r}"
+        build = get_object(task.study.cfg.model["_target_"])
+        code = source(self.criterion.func, build, *{type(part) for part in network.modules()})
+        constants = [buffer.cpu().numpy() for buffer in network.buffers()]
         data = (task.data.train_images.cpu().numpy(), task.data.train_labels.cpu().numpy())
         arguments = str(sorted(self.criterion.keywords.items()))
         precision = f"{task.study.cfg.trainer.precision} {task.study.cfg.precision}"
-        return cache.digest(VERSION, self.name, arguments, model, code, precision, *data)
+        return cache.digest(VERSION, self.name, arguments, model, code, precision, *data, *constants)
 
     def _scores(self, task: StudyTask, trial: int, weights: Weights, key: str, title: str) -> Weights:
         named = [part for name, values in weights.items() for part in (name, values.cpu().numpy())]
@@ -67,7 +72,8 @@ class Prune(Callback):
             return track(list(passes), title, console=console, transient=True, disable=not console.is_terminal)
 
         data = (task.data.train_images, task.data.train_labels)
-        scores = self.criterion(Unpruned(task.stack.model, weights, *data, trial, task.study.cfg.sparsity, progress))
+        sparsity = math.nan if self.cached else task.study.cfg.sparsity  # kept scores serve every sparsity
+        scores = self.criterion(Unpruned(task.stack.model, weights, *data, trial, sparsity, progress))
         if self.cached:
             cache.save(path, {name: values.cpu().numpy() for name, values in scores.items()})
         return scores

@@ -10,7 +10,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from dps import errors
-from dps.engine.named import named
+from dps.engine.named import named, refuse_renaming
 from dps.engine.study import Study
 from dps.storage import ownership, records
 
@@ -25,6 +25,7 @@ def main() -> None:
 def _job(cfg: DictConfig) -> int | None:
     job = HydraConfig.get()
     try:
+        refuse_renaming(job.overrides.task)
         OmegaConf.resolve(named(cfg, job.runtime.choices, job.runtime.output_dir))
         trials = job.sweeper.trials if job.mode == RunMode.MULTIRUN else None
         steps_to_result = run(Study.parse(cfg), list(job.overrides.task), trials)

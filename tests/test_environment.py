@@ -3,6 +3,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from command import dps, study
 from omegaconf import OmegaConf
@@ -45,7 +46,7 @@ def test_the_commit_is_that_of_the_checkout(tmp_path: Path, monkeypatch: pytest.
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
     monkeypatch.setattr(dps_package, "__file__", str(package / "__init__.py"))
-    assert environment.environment(torch.device("cpu"), "32-true")["commit"] is None
+    assert environment.environment(pl.Trainer(accelerator="cpu", logger=False))["commit"] is None
 
     def git(*arguments: str) -> str:
         identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
@@ -56,6 +57,6 @@ def test_the_commit_is_that_of_the_checkout(tmp_path: Path, monkeypatch: pytest.
     git("add", "-A")
     git("commit", "-qm", "first")
     commit = git("rev-parse", "HEAD")[:12]
-    assert environment.environment(torch.device("cpu"), "32-true")["commit"] == commit
+    assert environment.environment(pl.Trainer(accelerator="cpu", logger=False))["commit"] == commit
     (package / "__init__.py").write_text("changed = True\n")
-    assert environment.environment(torch.device("cpu"), "32-true")["commit"] == f"{commit}+"
+    assert environment.environment(pl.Trainer(accelerator="cpu", logger=False))["commit"] == f"{commit}+"

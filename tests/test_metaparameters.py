@@ -29,6 +29,11 @@ def warmup(step: int, warmup_steps: Tensor) -> Tensor:
     return ((step + 1) / warmup_steps.clamp(min=1)).clamp(max=1)
 
 
+def anything(step: int, **options: Tensor) -> float:
+    """A user's schedule that takes whatever it is given."""
+    return 1.0
+
+
 @pytest.fixture
 def own(tmp_path: Path) -> str:
     """The option that adds a user's folder of configurations, which has the schedule."""
@@ -123,6 +128,16 @@ def test_a_value_out_of_its_range_is_refused(tmp_path: Path, own: str) -> None:
     done = dps(tmp_path, own, *SMALL, "lr_schedule=warmup", "lr_schedule.warmup_steps=-1")
     assert done.code == 1
     assert "lr_schedule.warmup_steps=-1 must be an integer in [0, inf)" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["max_steps", "trial", "seed", "status", "step"])
+def test_a_name_that_a_column_or_an_optimizer_has_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "own" / "lr_schedule").mkdir(parents=True)
+    (tmp_path / "own" / "lr_schedule" / "warmup.yaml").write_text(
+        YAML.replace("warmup_steps", name).replace("metaparameters.warmup", "metaparameters.anything")
+    )
+    done = dps(tmp_path, f"--config-dir={tmp_path / 'own'}", *SMALL, "lr_schedule=warmup")
+    assert done.code == 1 and f"metaparameters={name} must be a name that neither" in done.stderr
 
 
 def test_the_schedule_is_what_it_says() -> None:

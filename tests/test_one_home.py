@@ -8,6 +8,7 @@ import pytest
 from command import dps, study
 from omegaconf import DictConfig, OmegaConf
 
+from dps.data.sources import Images, digits
 from dps.engine.check import OF_THE_TRAINER
 from dps.engine.study import Study
 from dps.storage import records
@@ -114,6 +115,42 @@ def test_nor_can_they_be_added(tmp_path: Path, typed: str, named: str, mode: lis
     done = dps(tmp_path, *mode, *SMALL[:4], typed)
     assert done.code == 1 and named in done.stderr, done.stderr
     assert not list(tmp_path.rglob("trials.csv"))
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["optimizer.nesterov=false", "model._target_=dps.models.MLP", "pruning._target_=pytorch_lightning.Callback"],
+)
+@pytest.mark.parametrize("mode", [[], ["-m", "hydra.sweeper.trials=2"]], ids=["one study", "a sweep"])
+def test_what_a_recorded_name_stands_for_is_its_files_to_say(tmp_path: Path, typed: str, mode: list[str]) -> None:
+    done = dps(tmp_path, *mode, *SMALL[:4], "optimizer=nesterov", typed)
+    assert done.code == 1 and f"{typed.partition('=')[0]} is not an option" in done.stderr, done.stderr
+    assert not list(tmp_path.rglob("trials.csv"))
+
+
+@pytest.mark.parametrize("name", ["PL_TRAINER_FAST_DEV_RUN", "PL_TRAINER_MAX_TIME"])
+def test_the_environment_changes_nothing_in_what_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+    done = dps(tmp_path, *SMALL)
+    assert done.code == 1 and f"the environment variable {name} would change what is trained" in done.stderr
+
+
+def test_another_source_of_the_same_name_is_another_configuration(tmp_path: Path) -> None:
+    (tmp_path / "own" / "data").mkdir(parents=True)
+    yaml = "_target_: dps.data.StudyData\nload: {{_target_: {}, _partial_: true}}\ntrain_examples: 1350\n"
+    for number, source in enumerate(("dps.data.sources.digits", "test_one_home.reversed_digits")):
+        (tmp_path / "own" / "data" / "mine.yaml").write_text(yaml.format(source))
+        done = dps(tmp_path, f"--config-dir={tmp_path / 'own'}", *SMALL, "data=mine", f"trial={number}")
+        assert done.code == number, done.stderr
+    assert "data.load._target_ is dps.data.sources.digits there and test_one_home.reversed_digits here" in done.stderr
+
+
+def reversed_digits() -> Images:
+    """The digits with black for white."""
+    images = digits()
+    return Images(255 - images.train, images.train_labels, 255 - images.test, images.test_labels)
 
 
 @pytest.mark.parametrize("argument", ["deterministic=true", "benchmark=false", "detect_anomaly=false"])

@@ -65,14 +65,16 @@ def test_it_changes_with_a_module_under_the_same_name(package: Path, changed: st
 
 
 def test_scores_are_computed_again_where_the_models_code_changed(package: Path, tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
+    cache, own = tmp_path / "cache", tmp_path / "own"
+    (own / "model").mkdir(parents=True)
+    (own / "model" / "own.yaml").write_text("_target_: own_network.network.Own\n")
 
     def scores(**options: Any) -> int:
         loaded()
         folder = tmp_path / f"run{len(list(tmp_path.glob('run*')))}"
         folder.mkdir()
-        typed = ["model=mlp", "model._target_=own_network.network.Own", "~model.inputs", "~model.hidden"]
-        done = dps(folder, *typed, "batch_size=8", "sparsity=0.5", "max_steps=1", cache=str(cache))
+        typed = [f"--config-dir={own}", "model=own", "batch_size=8"]
+        done = dps(folder, *typed, "sparsity=0.5", "max_steps=1", cache=str(cache))
         assert (done.code, done.stderr) == (0, "")
         return len(list((cache / "scores").iterdir()))
 

@@ -13,7 +13,7 @@ from dps.storage import ownership
 FREE = (
     *ownership.IGNORED,
     *("workload", "names", "batch_size", "sparsity", "pruning", "race"),
-    *("goal.error", "goal.interval_steps", "max_steps"),
+    *("goal.error", "goal.interval_steps", "max_steps", *ownership.FORMER_KEYS),
 )
 
 

@@ -1,7 +1,10 @@
 """What a user can get wrong in a study's configuration, found before anything is loaded."""
 
+import importlib.util
 import inspect
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -17,6 +20,8 @@ TARGETS = ("data", "model", "optimizer", "lr_schedule", "pruning", "callbacks", 
 ELSEWHERE = {
     "data.batch_size": "batch_size",
     "data.seed": "seed_data",
+    "data.load.root": "data.root",
+    "optimizer.lr_schedule": "lr_schedule",
     "pruning.sparsity": "sparsity",
     "trainer.max_steps": "max_steps",
 }
@@ -29,6 +34,7 @@ OF_THE_TRAINER = (
 
 def check(cfg: DictConfig) -> None:
     """Raise a ValueError that names the option, its value and what would be right."""
+    _check_surroundings()
     _check_missing(cfg)
     _check_one_key_each(cfg)
     for group in TARGETS:
@@ -61,11 +67,24 @@ def check(cfg: DictConfig) -> None:
         _check_something_left(cfg)
 
 
+def _check_surroundings() -> None:
+    """Nothing outside the configuration sets what it sets, or stands in for what it names."""
+    for name in os.environ:
+        if name.startswith("PL_TRAINER_"):  # Lightning takes them for arguments of its trainer
+            raise ValueError(f"the environment variable {name} would change what is trained: unset it")
+    ours, found = Path(__file__).parents[2], importlib.util.find_spec("callbacks")
+    if found is None or found.origin is None or not Path(found.origin).is_relative_to(ours / "callbacks"):
+        other = "nothing" if found is None else found.origin
+        raise ValueError(
+            f"the name callbacks stands for {other}, not for the package of dps: rename it, or move it away"
+        )
+
+
 def _check_one_key_each(cfg: DictConfig) -> None:
     """A value that is recorded or compared can be set by one key alone."""
     for key, home in ELSEWHERE.items():
         parent, _, name = key.rpartition(".")
-        if name in list(OmegaConf.select(cfg, parent)):
+        if name in list(OmegaConf.select(cfg, parent) or ()):
             raise ValueError(f"{key} is not an option: set it by {home}")
     for name in cfg.trainer:
         if name not in OF_THE_TRAINER:

@@ -7,13 +7,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 
 import dps
 
 
-def environment(device: torch.device, precision: str) -> dict[str, Any]:
-    """What a result may depend on beside its configuration, for a study on this device in the trainer's precision."""
+def environment(trainer: pl.Trainer) -> dict[str, Any]:
+    """What a result may depend on beside its configuration."""
+    device: torch.device = trainer.strategy.root_device
     backends: Any = torch.backends
     on_gpu = device.type == "cuda"
     products = backends.cuda.matmul if on_gpu else backends.mkldnn.matmul
@@ -25,8 +27,9 @@ def environment(device: torch.device, precision: str) -> dict[str, Any]:
         **{name.replace("-", "_"): version(name) for name in ("torch", "torchvision", "pytorch-lightning", "numpy")},
         "system": f"{platform.system()} {platform.machine()}",
         "device": torch.cuda.get_device_name(device) if on_gpu else _processor(),
+        "devices": trainer.world_size,
         "threads": torch.get_num_threads(),
-        "precision": precision,
+        "precision": str(trainer.precision),
         "float32_matrix_products": products.fp32_precision,
         "float32_convolutions": convolutions.fp32_precision,
     }

@@ -50,9 +50,11 @@ def fit_here(study: Study) -> pl.Trainer:
     trials = study.missing() if saved is None else study.trials
     task = StudyTask(study, trials, partial(_shape, study, len(trials)))
     if trainer.is_global_zero:
-        environments.note(study.folder, environment(trainer.strategy.root_device, str(trainer.precision)))
+        environments.note(study.folder, environment(trainer))
     with tracking.closing(trainer.loggers):
         trainer.fit(task, datamodule=study.data(), ckpt_path=saved, weights_only=True)
+        if task.global_step < study.cfg.max_steps and task.stack.running():
+            raise RuntimeError(f"training stopped at step {task.global_step}, before its trials had ended")
         best = records.best(records.read(study.folder))
         for logger in trainer.loggers:
             logger.log_metrics({"steps_to_result": float("nan") if best is None else int(best["steps_to_result"])})

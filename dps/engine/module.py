@@ -68,11 +68,13 @@ class StudyTask(pl.LightningModule):
 
     def configure_model(self) -> None:
         """Build the stack, in the shape that the first rank chooses with the data in place."""
-        images = self.data.train_images
+        images, labels = self.data.train_images, self.data.train_labels
         own = self._shape(images) if self.trainer.is_global_zero else None
         shape = self.trainer.strategy.broadcast(own)
         assert shape is not None
         model = StackedModel(self.study.model, images, shape.products)
+        if (classes := int(labels.max()) + 1) > model.classes:
+            raise ValueError(f"model: it tells {model.classes} classes apart, and the data have {classes}")
         seeds = [trial["trial"] for trial in self.trials]
         self.stack = Stack(model, seeds, shape.trials_per_slice, shape.examples_per_pass, images.dtype)
 
@@ -112,6 +114,15 @@ class StudyTask(pl.LightningModule):
         with self.trainer.precision_plugin.forward_context():
             return self.stack.mistakes(rows, images, labels)
 
+    def finite(self) -> list[bool]:
+        """For each row, whether loss, logits and weights have stayed finite, on every rank's share of the batches."""
+        rows = self.stack.finite()
+        if self.trainer.world_size == 1:
+            return rows
+        flags = torch.tensor(rows, dtype=torch.int32, device=self.device)
+        torch.distributed.all_reduce(flags, torch.distributed.ReduceOp.MIN)
+        return [bool(flag) for flag in flags.tolist()]
+
     def finish(self, outcomes: Mapping[int, Outcome]) -> None:
         """Note how trials ended, and let them leave the stack."""
         self.outcomes |= outcomes
@@ -122,6 +133,7 @@ class StudyTask(pl.LightningModule):
         checkpoint["stack"] = {
             "trials": [dict(trial) for trial in self.trials],
             "rows": self.stack.rows,
+            "trials_per_slice": self.stack.trials_per_slice,
             "pruned": len(self.stack.slices[0].masks) > 0,
             "outcomes": {trial: asdict(outcome) for trial, outcome in self.outcomes.items()},
         }
@@ -134,6 +146,9 @@ class StudyTask(pl.LightningModule):
                 f"{path} was written by an earlier version of dps: remove it, and the same command starts those of its "
                 "trials again that are not recorded"
             )
+        if saved["trials_per_slice"] != self.stack.trials_per_slice:
+            here, there = self.stack.trials_per_slice, saved["trials_per_slice"]
+            raise ValueError(f"stack.trials_per_slice={here} must be {there}, with which {path} was written")
         asked = {trial["trial"]: trial for trial in self.trials}
         options = {one.name: one.option for one in self.study.metaparameters}
         for trial in saved["trials"]:

@@ -1,12 +1,12 @@
 """What a configuration is called: names and a folder, which follow from what was chosen and are set nowhere else."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from omegaconf import DictConfig, open_dict
 
 GROUPS = {"dataset": "data", **{name: name for name in ("model", "optimizer", "lr_schedule", "pruning")}}
-ELSEWHERE = {
+FOLLOW_FROM = {
     "workload": "choose one of the files in workload/",
     "names": "they are those of the chosen data, model, optimizer, lr_schedule and pruning",
     "folder": "set it by hydra.run.dir, or hydra.sweep.dir in a sweep",
@@ -18,7 +18,7 @@ def named(cfg: DictConfig, choices: Mapping[str, str], folder: Path | str) -> Di
 
     `choices` are Hydra's runtime choices. ValueError where one of the three was typed.
     """
-    for key, why in ELSEWHERE.items():
+    for key, why in FOLLOW_FROM.items():
         if key in list(cfg):
             raise ValueError(f"{key} is not an option: {why}")
     with open_dict(cfg):
@@ -26,3 +26,11 @@ def named(cfg: DictConfig, choices: Mapping[str, str], folder: Path | str) -> Di
         cfg.names = {name: choices[group] for name, group in GROUPS.items()}
         cfg.folder = str(folder)
     return cfg
+
+
+def refuse_renaming(overrides: Iterable[str]) -> None:
+    """ValueError where an override changes what one of the names in trials.csv stands for, and not the name."""
+    for override in overrides:
+        key = override.partition("=")[0].lstrip("+~")
+        if key.rpartition(".")[2] == "_target_" or key == "optimizer.nesterov":
+            raise ValueError(f"{key} is not an option: choose another file of its group, or write one of your own")

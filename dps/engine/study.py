@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from dps.engine import check
-from dps.protocol.metaparameters import Metaparameter, declared
+from dps.protocol.metaparameters import TABLE, Metaparameter, declared
 from dps.protocol.values import is_int, require
 from dps.storage import records
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dps.data import StudyData
 
 Trial = Mapping[str, Any]
+RESERVED = ("step", "slices", "nesterov", "lr_schedule", "params")  # of schedules and optimizers
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,11 @@ class Study:
         A list of metaparameters goes with a list of trials, value by value; a scalar stands for all trials.
         """
         check.check(cfg)
-        known = tuple(one for one in declared(cfg.get("metaparameters")) if _has(cfg, one.option))
+        every = declared(cfg.get("metaparameters"))
+        for one in every[len(TABLE) :]:
+            right = one.name not in (*records.TYPES, *RESERVED)
+            require(right, "metaparameters", one.name, "a name that neither trials.csv nor an optimizer has already")
+        known = tuple(one for one in every if _has(cfg, one.option))
         return cls(cfg, known, tuple(_trials(cfg, known)))
 
     @property
@@ -113,6 +118,7 @@ def _broadcast(one: Metaparameter, value: Any, trials: int) -> list[Any]:
         )
     for each in values:
         one.check(each)
+    values = [one.type(each) for each in values]
     return values if len(values) == trials else values * trials
 
 

@@ -33,7 +33,8 @@ def mean_gradients(
     for some_images, some_labels in passes(images, labels, progress, examples_per_pass):
         losses = mean_losses(model.logits(leaves, some_images), some_labels)
         loss = losses.sum() * (len(some_labels) / len(labels))
-        for name, gradient in zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True):
+        gradients = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
+        for name, gradient in zip(leaves, gradients, strict=True):
             total[name] += gradient
     return total
 
@@ -42,7 +43,7 @@ def example_gradients(model: StackedModel, weights: Weights, images: Tensor, lab
     """The gradient of one trial (S = 1) on each of B examples alone, (B, ...): it is copied into a stack of B."""
     copies = {name: w.detach().expand(len(labels), *w.shape[1:]).requires_grad_() for name, w in weights.items()}
     loss = F.cross_entropy(model.logits_one_each(copies, images), labels, reduction="sum")
-    return dict(zip(copies, torch.autograd.grad(loss, list(copies.values())), strict=True))
+    return dict(zip(copies, torch.autograd.grad(loss, list(copies.values()), materialize_grads=True), strict=True))
 
 
 def squared_norms(vectors: Weights) -> Tensor:

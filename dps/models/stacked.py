@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dps.models.initialise import built
 from dps.models.layers import Conv2d, Linear
-from dps.models.stackable import refuse_unstackable
+from dps.models.stackable import refuse_changing_buffers, refuse_unstackable
 
 Weights = dict[str, Tensor]
 
@@ -33,18 +33,24 @@ class StackedModel:
         self.build = build
         self.module = built(build, seed=0)
         refuse_unstackable(self.module)
+        some = images[torch.arange(3, device=images.device) % len(images)]
+        refuse_changing_buffers(self.module, some)
         self.names = [name for name, _ in self.module.named_parameters()]
         self._buffers = {name: _constant(buffer, images) for name, buffer in self.module.named_buffers()}
         convolutions = [layer for layer in self.module.modules() if isinstance(layer, Conv2d)]
         for layer in convolutions:
             layer.products = products
-        pairs = zip(self.names, self.initial(0), self.initial(1), strict=True)
-        two = {name: torch.stack([one, other]).to(images) for name, one, other in pairs}
-        self.runs_by_itself = self._is_made_of_stacked_layers() and self._gives_what_each_gives(two, images[:2])
+        two = self._two_models(images)
+        each = self._each(two, some)
+        self.classes = each.shape[2]
+        self.runs_by_itself = self._is_made_of_stacked_layers() and self._gives(self._own, two, some, each)
         if not self.runs_by_itself:
             for layer in convolutions:
                 layer.memory_format = torch.preserve_format  # channels-last is not to be had under vmap
-            self._try_vmap(two, images[:2])
+            if not self._gives(self._vmapped, two, some, each):
+                raise ValueError(
+                    f"model: {self._name} gives other answers under torch.func.vmap, so it cannot be stacked"
+                )
 
     def initial(self, seed: int) -> list[Tensor]:
         """The initial weights of a trial, in the order of `names`, in float32 on the CPU."""
@@ -93,31 +99,47 @@ class StackedModel:
         owners = [part for part in self.module.modules() if next(part.parameters(recurse=False), None) is not None]
         return all(isinstance(part, Conv2d | Linear) for part in owners)
 
-    @torch.no_grad()
-    def _gives_what_each_gives(self, two: Weights, images: Tensor) -> bool:
-        each = torch.stack([self._own({name: w[i] for name, w in two.items()}, images) for i in range(2)])
-        try:
-            together = self._own(two, images)
-        except (RuntimeError, IndexError, ValueError):  # shapes that hold for one model and not for several
-            return False
-        return together.shape == each.shape and torch.allclose(together, each, rtol=1e-3, atol=1e-4)
+    @property
+    def _name(self) -> str:
+        return type(self.module).__name__
+
+    def _two_models(self, images: Tensor) -> Weights:
+        """Weights (2, ...) of two models, none of which is zero, as initial ones may be."""
+        generator, found = torch.Generator().manual_seed(0), {}
+        for name, values in zip(self.names, self.initial(0), strict=True):
+            noise = torch.randn(2, *values.shape, generator=generator)
+            found[name] = (values + 0.1 * noise).to(images)
+        return found
 
     @torch.no_grad()
-    def _try_vmap(self, two: Weights, images: Tensor) -> None:
-        before = {name: buffer.clone() for name, buffer in self._buffers.items()}
-        try:
-            self._vmapped(two, images)
-        except RuntimeError as error:
-            what = "draws at random in its forward pass" if "randomness" in str(error) else str(error).splitlines()[0]
+    def _each(self, two: Weights, images: Tensor) -> Tensor:
+        """The logits (2, B, C) of two models, each alone; ValueError where more than weights and image decide them."""
+        first, again, of_one = (
+            [self._own({name: weights[i] for name, weights in two.items()}, some) for i in range(2)]
+            for some in (images, images, images[:1])
+        )
+        if not isinstance(first[0], Tensor) or first[0].ndim != 2 or len(first[0]) != len(images):
+            raise ValueError(f"model: {self._name} must return logits, one tensor of the shape (examples, classes)")
+        if not _are_close(first[0], again[0]):
+            raise ValueError(f"model: {self._name} draws at random in its forward pass: build it without randomness")
+        if not _are_close(first[0][:1], of_one[0]):
             raise ValueError(
-                f"model: {type(self.module).__name__} cannot be run in a stack of trials: {what}"
-            ) from error
-        for name, buffer in self._buffers.items():
-            if not torch.equal(buffer, before[name]):
-                raise ValueError(
-                    f"model: {type(self.module).__name__} changes its buffer {name} in its forward pass, which all "
-                    "trials of a stack share: build the model without it"
-                )
+                f"model: {self._name} mixes the examples of a batch: build it so that each has its own answer"
+            )
+        return torch.stack(first)
+
+    @torch.no_grad()
+    def _gives(self, run: Callable[[Weights, Tensor], Tensor], two: Weights, images: Tensor, expected: Tensor) -> bool:
+        """Whether this way to run two models together gives what each gives alone."""
+        try:
+            together = run(two, images)
+        except (RuntimeError, IndexError, ValueError):  # shapes that hold for one model and not for several
+            return False
+        return together.shape == expected.shape and _are_close(together, expected)
+
+
+def _are_close(some: Tensor, others: Tensor) -> bool:
+    return torch.allclose(some, others, rtol=1e-3, atol=1e-3 * float(others.abs().max()))
 
 
 def _constant(buffer: Tensor, images: Tensor) -> Tensor:

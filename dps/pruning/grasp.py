@@ -30,13 +30,13 @@ def grasp(trial: Unpruned, temperature: float = 1.0, examples_per_pass: int | No
         for images, labels in passes(trial.images, trial.labels, trial.progress, examples_per_pass):
             logits = trial.model.logits(leaves, images) / temperature
             loss = mean_losses(logits, labels).sum() * (len(labels) / len(trial.labels))
-            yield torch.autograd.grad(loss, list(leaves.values()), create_graph=True)
+            yield torch.autograd.grad(loss, list(leaves.values()), create_graph=True, materialize_grads=True)
 
     mean = product = [torch.zeros_like(w, dtype=torch.float64) for w in leaves.values()]
     for parts in gradients():
         mean = [total + part.detach() for total, part in zip(mean, parts, strict=True)]
     for parts in gradients():
         inner = torch.stack([(part * total.to(part)).sum() for total, part in zip(mean, parts, strict=True)]).sum()
-        products = torch.autograd.grad(inner, list(leaves.values()))
+        products = torch.autograd.grad(inner, list(leaves.values()), materialize_grads=True)
         product = [total + part for total, part in zip(product, products, strict=True)]
     return {name: total * trial.weights[name] for name, total in zip(leaves, product, strict=True)}

@@ -26,7 +26,7 @@ def synflow(trial: Unpruned, rounds: int = 100) -> Weights:
     for k in trial.progress(range(1, rounds + 1)):
         leaves = {name: (values * kept[name]).requires_grad_() for name, values in sizes.items()}
         flow = trial.model.logits(leaves, ones).sum()
-        slopes = torch.autograd.grad(flow, list(leaves.values()))
+        slopes = torch.autograd.grad(flow, list(leaves.values()), materialize_grads=True)
         flows = {name: leaf.detach() * slope for (name, leaf), slope in zip(leaves.items(), slopes, strict=True)}
         scores = {name: values.where(kept[name], -1.0) for name, values in flows.items()}
         kept = masks(scores, 1 - (1 - trial.sparsity) ** (k / rounds))

@@ -60,6 +60,8 @@ class SGD(torch.optim.Optimizer):
             lr = group["lr"] * self.schedule(group["step"], **{name: group[name] for name in self.schedule_names})
             group["step"] += 1
             for weight in group["params"]:
+                if weight.grad is None:  # the network does not use it
+                    continue
                 per_row = (-1,) + (1,) * (weight.ndim - 1)
                 update = self._direction(weight, group, per_row)
                 weight.addcmul_(update, lr.view(per_row), value=-1)

@@ -39,8 +39,8 @@ class Slice(nn.Module):
     def mask_gradients(self) -> None:
         """Zero the gradients of pruned weights, so that neither they nor their velocity ever move."""
         for weights, mask in zip(self.weights, self.masks, strict=False):
-            assert weights.grad is not None
-            weights.grad.mul_(mask)
+            if weights.grad is not None:  # of a weight that the network does not use
+                weights.grad.mul_(mask)
 
     def rows(self) -> Iterator[Tensor]:
         """Every tensor that has one entry for each of the S rows."""

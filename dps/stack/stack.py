@@ -168,7 +168,7 @@ class Stack(nn.Module):
             for row in range(kept, len(self.rows)):
                 if self.rows[row] is not None:
                     moved.append(self._move(row, self.rows.index(None)))
-            del self._slices[-1], self.rows[kept:]
+            del self._slices[-1], self._networks[len(self._slices) :], self.rows[kept:]
         return Retired(stopped, moved, slices - len(self._slices))
 
     def lay_out(self, rows: Sequence[int | None], pruned: bool) -> None:

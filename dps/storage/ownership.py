@@ -15,7 +15,7 @@ from dps.storage import files, records
 IGNORED = (
     *("folder", "trial", "space", "stack", "trainer", "logger", "callbacks", "bookkeeping", "metaparameters"),
     *("goal.early_reject", "goal.examples_per_block"),
-    *("data.root", "data.download", "data.load", "data.train_examples"),
+    *("data.root", "data.download", "data.train_examples"),
 )
 COMPARED = ("trainer.precision", "callbacks.goal")  # the other callbacks measure, and this one decides
 # What records of before version 0.2 call otherwise, and the second keys that they hold for one value.
@@ -23,6 +23,8 @@ FORMER_TARGETS = {
     "dps.optim.SGD": "dps.stack.sgd.SGD",
     "dps.optim.constant": "dps.stack.schedules.constant",
     "dps.optim.linear": "dps.stack.schedules.linear",
+    **{f"dps.datasets.{name}": f"dps.data.sources.{name}" for name in ("digits", "mnist", "fashion_mnist", "cifar10")},
+    "dps.datasets.image_folder": "dps.data.sources.image_folder",
 }
 FORMER_KEYS = (
     *("data.batch_size", "data.seed", "pruning.sparsity", "pruning.criterion.sparsity"),
@@ -86,7 +88,8 @@ def _claim(folder: Path, cfg: DictConfig, overrides: Sequence[str], metaparamete
 
 
 def _differences(saved: Mapping[str, Any], asked: Any, metaparameters: Sequence[str]) -> list[str]:
-    there, here = of_today(dict(_flat(saved))), dict(_flat(asked))
+    here = dict(_flat(asked))
+    there = of_today({key: value for key, value in _flat(saved) if key in here or key not in FORMER_KEYS})
     absent = object()
     return [
         f"{key} is {_shown(there, key)} there and {_shown(here, key)} here"
@@ -98,9 +101,7 @@ def _differences(saved: Mapping[str, Any], asked: Any, metaparameters: Sequence[
 def of_today(flat: Mapping[str, Any]) -> dict[str, Any]:
     """A recorded configuration, by dotted key, in the words of today; before 0.2 precision was not set, and ieee."""
     return {"precision": "ieee"} | {
-        key: FORMER_TARGETS.get(value, value) if key.endswith("._target_") else value
-        for key, value in flat.items()
-        if key not in FORMER_KEYS
+        key: FORMER_TARGETS.get(value, value) if key.endswith("._target_") else value for key, value in flat.items()
     }
 
 

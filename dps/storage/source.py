@@ -2,21 +2,22 @@
 
 import inspect
 import sys
+import sysconfig
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 
 def source(*objects: Any) -> str:
-    """The text of the modules that define these functions and classes, and of those of the same packages they draw on.
+    """The text of the modules that define these functions and classes, and of all that these import in turn.
 
-    Code of other packages, torch's among them, does not count.
+    Python's own library and installed packages do not count, but for the package of `dps` itself.
     """
     waiting = [one.__module__ for one in objects]
-    packages = {name.partition(".")[0] for name in waiting} - {"torch"}
     found: dict[str, str] = {}
     while waiting:
         name = waiting.pop()
-        if name in found or name.partition(".")[0] not in packages:
+        if name in found or not _counts(sys.modules[name]):
             continue
         module = sys.modules[name]
         try:
@@ -25,6 +26,14 @@ def source(*objects: Any) -> str:
             found[name] = ""
         waiting += _drawn_on(module)
     return "\n".join(f"# {name}\n{found[name]}" for name in sorted(found))
+
+
+def _counts(module: ModuleType) -> bool:
+    if module.__name__.partition(".")[0] == __name__.partition(".")[0]:
+        return True
+    path = getattr(module, "__file__", None)
+    installed = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    return path is not None and not any(Path(path).is_relative_to(folder) for folder in installed)
 
 
 def _drawn_on(module: ModuleType) -> list[str]:

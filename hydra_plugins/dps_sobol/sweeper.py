@@ -88,10 +88,11 @@ class SobolSweeper(Sweeper):
         return list(self.config_loader.get_group_options("space"))
 
     def _check(self, jobs: list[list[str]]) -> None:
-        from dps.engine.named import named
+        from dps.engine.named import named, refuse_renaming
         from dps.engine.study import Study
 
         for number, job in enumerate(jobs):
+            refuse_renaming(job)
             cfg = self._compose(job)
             if number == 0:  # the launcher makes this folder; that of the configuration without the grid stays unused
                 self.master_config.hydra.sweep.dir = cfg.hydra.sweep.dir
