@@ -19,6 +19,7 @@ def config(**changed: Any) -> DictConfig:
             "trial": 0,
             "max_steps": 4000,
             "race": True,
+            "precision": "ieee",
             "seed_data": 0,
             "goal": {"error": 0.04, "interval_steps": 16, "examples_per_block": 64, "early_reject": True},
             "stack": {"trials_per_slice": None, "examples_per_pass": None, "products": None},

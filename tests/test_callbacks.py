@@ -210,7 +210,7 @@ def test_the_goal_is_the_studys(composed: Composed, race: str) -> None:
         return torch.ones(len(rows), len(labels), dtype=torch.bool), torch.ones(len(rows), dtype=torch.bool)
 
     task: Any = SimpleNamespace(study=study, stack=stack, data=data, device=torch.device("cpu"), checks=[], doing="")
-    task.mistakes, task.finish = mistakes, finished.append
+    task.mistakes, task.finish, task.finite = mistakes, finished.append, stack.finite
     trainer: Any = SimpleNamespace(max_steps=100, loggers=[], strategy=SimpleNamespace(broadcast=lambda found: found))
     goal = instantiate(study.cfg.callbacks.goal)
     assert isinstance(goal, Goal)

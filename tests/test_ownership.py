@@ -17,6 +17,7 @@ def config(**changed: Any) -> DictConfig:
             "workload": "w",
             "batch_size": 64,
             "sparsity": 0,
+            "precision": "ieee",
             "trial": [0, 1],
             "goal": {"error": 0.02, "interval_steps": "${interval}"},
             "interval": 16,
