@@ -26,7 +26,7 @@ MISTAKES: list[tuple[list[str], list[str]]] = [
     (["optimizer.momentum=1"], ["optimizer.momentum=1", "[0, 1)"]),
     (["lr_schedule=linear", "lr_schedule.decay_steps=0"], ["lr_schedule.decay_steps=0", "a positive integer"]),
     (["lr_schedule=linear", "lr_schedule.end_factor=2"], ["lr_schedule.end_factor=2", "[0, 1]"]),
-    (["race=maybe"], ["race=maybe", "true or false"]),
+    (["race=maybe"], ["race=maybe", "true, false or a positive integer"]),
     (["workload=nosuch"], ["workload=nosuch", "digits_simple_cnn_momentum", "mnist_simple_cnn_sgd"]),
     (["pruning=nosuch"], ["pruning=nosuch", "snip"]),
     (["goal.eror=0.1"], ["goal.eror", "dps --cfg job"]),
