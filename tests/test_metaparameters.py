@@ -1,14 +1,16 @@
 """The table of metaparameters, and one that a user declares: fixed, listed, searched, recorded and reported."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from command import dps, study
-from torch import Tensor
+from torch import Tensor, nn
 
 from dps.protocol.metaparameters import TABLE, Metaparameter, declared
+from dps.stack.sgd import SGD
 from dps.storage import records
 
 WARMUP = {"option": "lr_schedule.warmup_steps", "type": "int", "range": "[0, inf)", "scale": "linear", "idle": 0}
@@ -32,6 +34,20 @@ def warmup(step: int, warmup_steps: Tensor) -> Tensor:
 def anything(step: int, **options: Tensor) -> float:
     """A user's schedule that takes whatever it is given."""
     return 1.0
+
+
+class Clipped(SGD):
+    """A user's optimizer: no element of an update is larger than `clip`, a metaparameter of its own."""
+
+    def __init__(
+        self, slices: Sequence[Sequence[nn.Parameter]], lr: Sequence[float], clip: Sequence[float], **of_sgd: Any
+    ):
+        super().__init__(slices, lr, **of_sgd)
+        self.hold(clip=clip)
+
+    def direction(self, weight: nn.Parameter, group: dict[str, Any], per_row: tuple[int, ...]) -> Tensor:
+        limit = group["clip"].view(per_row)
+        return torch.minimum(torch.maximum(super().direction(weight, group, per_row), -limit), limit)
 
 
 @pytest.fixture
@@ -122,6 +138,29 @@ def test_it_can_be_searched_and_another_value_of_a_recorded_trial_is_refused(tmp
     assert records.read(csv.parent)["warmup_steps"].tolist() == [8, 12, 4]  # Sobol: .5, .75, .25 of [0, 16)
     again = dps(tmp_path, *typed[1:-1], "trial=[0]", "lr_schedule.warmup_steps=[9]")
     assert again.code == 1 and "lr_schedule.warmup_steps=8, not 9" in again.stderr
+
+
+def test_an_optimizers_own_metaparameter_acts_trial_by_trial_and_leaves_with_its_trial(tmp_path: Path) -> None:
+    (tmp_path / "own" / "optimizer").mkdir(parents=True)
+    (tmp_path / "own" / "optimizer" / "clipped.yaml").write_text(
+        """
+# @package _global_
+optimizer: {_target_: test_metaparameters.Clipped, _partial_: true, lr: 0.05, clip: 1.0}
+metaparameters:
+  clip: {option: optimizer.clip, type: float, range: "(0, inf)", scale: log, idle: 1}
+"""
+    )
+    typed = [f"--config-dir={tmp_path / 'own'}", *SMALL[:3], "max_steps=48", "race=false", "optimizer=clipped"]
+    typed += ["stack.trials_per_slice=1", "stack.examples_per_pass=8", "stack.products=false"]
+    done = dps(tmp_path, *typed, "trial=[0,1,2]", "optimizer.clip=[100,1e-9,0.01]")
+    assert (done.code, done.stderr) == (0, "")
+    clipped = records.read(study(tmp_path, 8)).set_index("trial")
+    assert clipped["clip"].to_dict() == {0: 100, 1: 1e-9, 2: 0.01} and clipped.loc[1, "status"] == "incomplete"
+    (tmp_path / "plain").mkdir()
+    assert dps(tmp_path / "plain", *typed[1:6], "optimizer=sgd", *typed[7:], "trial=0", "optimizer.lr=0.05").code == 0
+    plain = records.read(study(tmp_path / "plain", 8)).set_index("trial")
+    names = ["status", "steps_run", "validation_error"]
+    assert clipped.loc[0, names].to_dict() == plain.loc[0, names].to_dict() and plain.loc[0, "status"] == "complete"
 
 
 def test_a_value_out_of_its_range_is_refused(tmp_path: Path, own: str) -> None:

@@ -36,18 +36,20 @@ class SGD(torch.optim.Optimizer):
         self.schedule: Callable[..., float | Tensor] = partial(function, **options)
         self.schedule_names = tuple(per_row)
         self.nesterov = nesterov
-        metaparameters = {"lr": lr, **per_row} | ({"momentum": momentum} if momentum is not None else {})
-        self.names = tuple(metaparameters)
-        groups, first = [], 0
-        for weights in slices:
-            rows = weights[0].shape[0]
-            group: dict[str, Any] = {"params": list(weights), "step": 0}
+        self.names: tuple[str, ...] = ()
+        super().__init__([{"params": list(weights), "step": 0} for weights in slices], {})
+        self.hold(lr=lr, **per_row, **({"momentum": momentum} if momentum is not None else {}))
+
+    def hold(self, **metaparameters: Sequence[float]) -> None:
+        """Take metaparameters, a value for each of the R rows, into the parameter groups, where they follow trials."""
+        self.names += tuple(metaparameters)
+        first = 0
+        for group in self.param_groups:
+            rows = group["params"][0].shape[0]
             for name, values in metaparameters.items():
                 own = [float(value) for value in values[first : first + rows]]
-                group[name] = torch.tensor(own, dtype=torch.float64).to(weights[0])
-            groups.append(group)
+                group[name] = torch.tensor(own, dtype=torch.float64).to(group["params"][0])
             first += rows
-        super().__init__(groups, {})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -63,11 +65,12 @@ class SGD(torch.optim.Optimizer):
                 if weight.grad is None:  # the network does not use it
                     continue
                 per_row = (-1,) + (1,) * (weight.ndim - 1)
-                update = self._direction(weight, group, per_row)
+                update = self.direction(weight, group, per_row)
                 weight.addcmul_(update, lr.view(per_row), value=-1)
         return loss
 
-    def _direction(self, weight: nn.Parameter, group: dict[str, Any], per_row: tuple[int, ...]) -> Tensor:
+    def direction(self, weight: nn.Parameter, group: dict[str, Any], per_row: tuple[int, ...]) -> Tensor:
+        """What is subtracted from a weight (S, ...), but for the learning rate; values (S,) are viewed `per_row`."""
         assert weight.grad is not None
         if "momentum" not in group:
             return weight.grad
