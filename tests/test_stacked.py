@@ -278,6 +278,14 @@ class Pair(Noisy):
         return self.dense(x.flatten(1)), x  # type: ignore[return-value]
 
 
+class Branching(Noisy):
+    """A network whose way depends on a number that only one model has."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = self.dense(x.flatten(1))
+        return logits if float(self.dense.bias.sum()) < 1e9 else -logits
+
+
 class Frozen(Noisy):
     def __init__(self) -> None:
         super().__init__()
@@ -305,6 +313,7 @@ class Complex(Noisy):
         (CountingByItself, "changes its buffer mean"),
         (Centred, "mixes the examples of a batch"),
         (Pair, "must return logits"),
+        (Branching, "cannot run under torch.func.vmap: vmap: It looks like you're calling .item()"),
         (Frozen, "scale, a parameter that is not trained"),
         (Complex, "turn, a parameter of torch.complex64"),
         (ResNet8, "cannot take images of the shape (1, 28, 28)"),

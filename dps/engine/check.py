@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dps.protocol.values import is_int, is_number, require
 
-HARMLESS_SPARSITY = 0.99  # no model is so small that this leaves nothing, so it need not be built to be counted
+HARMLESS_SPARSITY = 0.99  # a model of 50 parameters keeps one, so it need not be built to be counted
 PRECISIONS = "32-true", "64-true", "bf16-mixed"  # of the trainer: the type of the numbers
 PRODUCTS = "ieee", "tf32", "bf16"  # of convolutions and matrix products of float32 numbers
 POSITIVE = "a positive integer"
@@ -76,7 +76,7 @@ def _check_surroundings() -> None:
     if found is None or found.origin is None or not Path(found.origin).is_relative_to(ours / "callbacks"):
         other = "nothing" if found is None else found.origin
         raise ValueError(
-            f"the name callbacks stands for {other}, not for the package of dps: rename it, or move it away"
+            f"the name callbacks stands for {other}, not for the package of dps: rename that file, or move it away"
         )
 
 

@@ -73,11 +73,8 @@ def _readable(checkpoint: Path) -> Path:
 
 def _shape(study: Study, trials: int, images: Tensor) -> SliceShape:
     given = {name: value for name, value in study.cfg.stack.items() if value is not None}
-    build, batch_size_per_rank = (
-        partial(instantiate, study.cfg.model),
-        study.cfg.batch_size // study.cfg.trainer.devices,
-    )
-    return _recorded(study.folder, given, lambda: slice_shape(build, images, batch_size_per_rank, trials))
+    batch_size_per_rank = study.cfg.batch_size // study.cfg.trainer.devices
+    return _recorded(study.folder, given, lambda: slice_shape(study.model, images, batch_size_per_rank, trials))
 
 
 def _recorded(folder: Path, given: dict[str, Any], measure: Callable[[], SliceShape]) -> SliceShape:

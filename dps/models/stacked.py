@@ -43,14 +43,11 @@ class StackedModel:
         two = self._two_models(images)
         each = self._each(two, some)
         self.classes = each.shape[2]
-        self.runs_by_itself = self._is_made_of_stacked_layers() and self._gives(self._own, two, some, each)
+        self.runs_by_itself = self._is_made_of_stacked_layers() and self._gives_each(two, some, each)
         if not self.runs_by_itself:
             for layer in convolutions:
                 layer.memory_format = torch.preserve_format  # channels-last is not to be had under vmap
-            if not self._gives(self._vmapped, two, some, each):
-                raise ValueError(
-                    f"model: {self._name} gives other answers under torch.func.vmap, so it cannot be stacked"
-                )
+            self._try_vmap(two, some, each)
 
     def initial(self, seed: int) -> list[Tensor]:
         """The initial weights of a trial, in the order of `names`, in float32 on the CPU."""
@@ -129,13 +126,24 @@ class StackedModel:
         return torch.stack(first)
 
     @torch.no_grad()
-    def _gives(self, run: Callable[[Weights, Tensor], Tensor], two: Weights, images: Tensor, expected: Tensor) -> bool:
-        """Whether this way to run two models together gives what each gives alone."""
+    def _gives_each(self, two: Weights, images: Tensor, each: Tensor) -> bool:
+        """Whether two models run by themselves, together, give what each gives alone."""
         try:
-            together = run(two, images)
+            together = self._own(two, images)
         except (RuntimeError, IndexError, ValueError):  # shapes that hold for one model and not for several
             return False
-        return together.shape == expected.shape and _are_close(together, expected)
+        return together.shape == each.shape and _are_close(together, each)
+
+    @torch.no_grad()
+    def _try_vmap(self, two: Weights, images: Tensor, each: Tensor) -> None:
+        """ValueError, with the reason, where two models do not give under vmap what each gives alone."""
+        try:
+            together = self._vmapped(two, images)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"model: {self._name} cannot run under torch.func.vmap: {reason}") from error
+        if not _are_close(together, each):
+            raise ValueError(f"model: {self._name} gives other answers under torch.func.vmap, so it cannot be stacked")
 
 
 def _are_close(some: Tensor, others: Tensor) -> bool:
