@@ -41,9 +41,10 @@ class Prune(Callback):
         if sparsity == 0 or trainer.ckpt_path is not None:
             return
         key, kept = self._key(task) if self.cached else "", {}
+        seeds = {trial["trial"]: trial["seed"] for trial in task.trials}
         for number, (trial, weights) in enumerate(task.stack.weights_by_trial().items(), start=1):
             title = f"{self.name} scores, trial {number} of {len(task.trials)}"
-            kept[trial] = masks(self._scores(task, trial, weights, key, title), sparsity)
+            kept[trial] = masks(self._scores(task, seeds[trial], weights, key, title), sparsity)
             for layer in emptied_layers(kept[trial]):
                 log.warning("sparsity=%s leaves no weight in layer %s of trial %d", sparsity, layer, trial)
         task.stack.prune(kept)
@@ -60,7 +61,7 @@ class Prune(Callback):
         precision = f"{task.study.cfg.trainer.precision} {task.study.cfg.precision}"
         return cache.digest(VERSION, self.name, arguments, model, code, precision, *data, *constants)
 
-    def _scores(self, task: StudyTask, trial: int, weights: Weights, key: str, title: str) -> Weights:
+    def _scores(self, task: StudyTask, seed: int, weights: Weights, key: str, title: str) -> Weights:
         named = [part for name, values in weights.items() for part in (name, values.cpu().numpy())]
         path = cache.folder() / "scores" / cache.digest(key, *named)
         found = cache.load(path) if self.cached else None
@@ -73,7 +74,7 @@ class Prune(Callback):
 
         data = (task.data.train_images, task.data.train_labels)
         sparsity = math.nan if self.cached else task.study.cfg.sparsity  # kept scores serve every sparsity
-        scores = self.criterion(Unpruned(task.stack.model, weights, *data, trial, sparsity, progress))
+        scores = self.criterion(Unpruned(task.stack.model, weights, *data, seed, sparsity, progress))
         if self.cached:
             cache.save(path, {name: values.cpu().numpy() for name, values in scores.items()})
         return scores

@@ -136,7 +136,7 @@ class Training:
         device: str = "cpu",
     ):
         model = network.stacked(dtype, device)
-        self.stack = Stack(model, seeds, trials_per_slice, examples_per_pass, dtype).to(device)
+        self.stack = Stack(model, {seed: seed for seed in seeds}, trials_per_slice, examples_per_pass, dtype).to(device)
         own = [options(optimizer, seed) for seed in seeds]
         rates = [(lr or {}).get(seed, found["lr"]) for seed, found in zip(seeds, own, strict=True)]
         columns: dict[str, Any] = {name: self._padded(name, values) for name, values in (decay or {}).items()}

@@ -40,6 +40,7 @@ def test_every_workload_is_accepted_as_it_is(composed: Composed) -> None:
         ("stack.products", 1, "1", "true or false, or null"),
         *(("race", value, str(value), "true, false or a positive integer") for value in ("maybe", 0, -1, 1.5)),
         ("goal.early_reject", None, "null", "true or false"),
+        *(("replicate", value, str(value), "from 0 on") for value in (-1, 0.5)),
         *(("seed_data", value, str(value), "from 0 on") for value in (-1, 0.5)),
     ],
 )

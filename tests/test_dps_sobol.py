@@ -33,6 +33,7 @@ defaults:
 batch_size: 16
 sparsity: 0
 trial: 0
+replicate: 0
 max_steps: 40000
 hydra:
   output_subdir: null
@@ -151,6 +152,17 @@ def test_grid_of_studies_with_their_trials(sweep: Sweep) -> None:
     assert app.table == [f"outputs/fast/batch_size={b},sparsity={s}" for b, s in [(4, 0), (4, 0.9), (16, 0), (16, 0.9)]]
 
 
+def test_replicates_repeat_the_grid_with_points_of_their_own_in_folders_of_their_own(sweep: Sweep) -> None:
+    app = sweep("batch_size=4,16", "hydra.sweeper.replicates=3")
+    assert [(job.replicate, job.batch_size) for job in app.jobs] == [(r, b) for r in range(3) for b in (4, 16)]
+    for job in app.jobs:
+        assert job.trial == [0, 1, 2, 3]
+        assert job.optimizer.lr == sample([LR, MOMENTUM], 0, 4, job.replicate)["optimizer.lr"]
+    folders = [f"outputs/fast/batch_size={b},sparsity=0" for b in (4, 16)]
+    assert app.table == [*folders, *(f"{folder}/replicate={r}" for r in (1, 2) for folder in folders)]
+    assert app.studies[-1] == "6 of 6"
+
+
 def test_no_grid_is_one_study(sweep: Sweep) -> None:
     app = sweep("hydra.sweeper.trials=2", "batch_size=8")
     assert [(job.batch_size, job.trial) for job in app.jobs] == [(8, [0, 1])]
@@ -225,6 +237,8 @@ def test_a_failed_study_leaves_the_others_alone(sweep: Sweep, app: App) -> None:
         (["trial=1"], r"^trial=1 cannot be combined .* hydra\.sweeper\.trials says how many$"),
         (["trial=0,1"], "^trial=0,1 cannot be combined"),
         (["hydra.sweeper.trials=0"], r"^hydra\.sweeper\.trials=0 must be a positive integer$"),
+        (["hydra.sweeper.replicates=0"], r"^hydra\.sweeper\.replicates=0 must be a positive integer$"),
+        (["replicate=1"], r"^replicate=1 cannot be .*hydra\.sweeper\.replicates says how many$"),
         (["hydra.sweeper.trials_per_job=-1"], r"^hydra\.sweeper\.trials_per_job=-1 must be a positive integer$"),
         (["optimizer.lr=tag(log,interval(1e-3,1)),0.5"], r"^optimizer\.lr=.*,0\.5 mixes an interval with other values"),
         (["optimizer.lr=tag(ln,interval(1e-3,1))"], "unknown tag ln"),

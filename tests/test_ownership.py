@@ -18,6 +18,7 @@ def config(**changed: Any) -> DictConfig:
             "batch_size": 64,
             "sparsity": 0,
             "precision": "ieee",
+            "replicate": 0,
             "trial": [0, 1],
             "goal": {"error": 0.02, "interval_steps": "${interval}"},
             "interval": 16,

@@ -14,7 +14,7 @@ import pytest
 from dps.storage import records
 
 ORDER = (
-    "workload,dataset,model,optimizer,lr_schedule,pruning,batch_size,sparsity,trial,seed,lr,momentum,decay_steps,"
+    "workload,dataset,model,optimizer,lr_schedule,pruning,batch_size,sparsity,replicate,trial,seed,lr,momentum,decay_steps,"
     "end_factor,goal_error,interval_steps,max_steps,status,steps_to_result,steps_run,validation_error,test_error,"
     "train_seconds,evaluate_seconds"
 )
@@ -22,7 +22,7 @@ ORDER = (
 
 def row(trial: int, **values: Any) -> dict[str, Any]:
     study = {"workload": "w", "optimizer": "momentum", "batch_size": 64, "sparsity": 0.9, "goal_error": 0.02}
-    return {**study, "trial": trial, "seed": trial, "lr": 0.01, "status": "incomplete", **values}
+    return {**study, "replicate": 0, "trial": trial, "seed": trial, "lr": 0.01, "status": "incomplete", **values}
 
 
 def complete(trial: int, steps: int) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def test_columns_types_and_empty_values(tmp_path: Path) -> None:
     records.merge(tmp_path, [row(0, momentum=math.nan, steps_run=16, dataset='a "quoted", name')])
     lines = (tmp_path / records.FILE).read_text().splitlines()
     assert lines[0] == ORDER
-    assert lines[1].startswith('w,"a ""quoted"", name",,momentum,,,64,0.9,0,0,0.01,,,')
+    assert lines[1].startswith('w,"a ""quoted"", name",,momentum,,,64,0.9,0,0,0,0.01,,,')
     frame = records.read(tmp_path)
     dtypes = {name: str(dtype) for name, dtype in frame.dtypes.items()}
     assert (dtypes["steps_to_result"], dtypes["momentum"], dtypes["dataset"]) == ("Int64", "float64", "str")
@@ -114,7 +114,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
         ("lr,momentum", "rate,momentum", r"lacks the column lr;"),
         ("train_seconds,", "train_seconds,extra,", r"unknown column extra;"),
         ("lr,momentum", "momentum,lr", r"does not name the columns in the order workload,"),
-        ("w,,", "w,", r"line 2 has 23 values, not 24"),
+        ("w,,", "w,", r"line 2 has 24 values, not 25"),
         ("w,,", '"w,,', r"line \d: "),
         (",,,\n", ",,,", r"line 2 is cut short"),
         ("w,,", "w\udcff,,", r"is not UTF-8 text"),
@@ -164,17 +164,31 @@ def test_finishers_follow_the_file_and_read_it_only_when_it_changed(
 def test_conflicting_metaparameters_are_refused(tmp_path: Path) -> None:
     lr = 0.1 + 0.2
     records.merge(tmp_path, [row(3, lr=lr, momentum=0.9, decay_steps=30000)])
-    same = {"trial": 3, "lr": lr, "momentum": 0.9, "decay_steps": 30000, "end_factor": None}
+    same = {"trial": 3, "seed": 3, "lr": lr, "momentum": 0.9, "decay_steps": 30000, "end_factor": None}
     records.refuse_conflict(tmp_path, [same, {**same, "trial": 4, "lr": 1.0}])
     with pytest.raises(
         ValueError, match=r"trials.csv holds trial 3 with optimizer.lr=0.30000000000000004, not 0.3; ask"
     ):
-        records.refuse_conflict(tmp_path, [{"trial": 2}, {**same, "lr": 0.3}])
+        records.refuse_conflict(tmp_path, [{"trial": 2, "seed": 2}, {**same, "lr": 0.3}])
     with pytest.raises(
         ValueError, match=r"momentum=0.9, not null and lr_schedule.end_factor=null, not 0.1; .*run\.dir="
     ):
         records.refuse_conflict(tmp_path, [{**same, "momentum": None, "end_factor": 0.1}])
+    with pytest.raises(ValueError, match="holds trial 3 with seed=3, not 4; ask"):
+        records.refuse_conflict(tmp_path, [{**same, "seed": 4}])
     records.refuse_conflict(tmp_path / "none", [same])
+
+
+def test_a_record_of_before_replicates_is_of_replicate_0_and_goes_on(tmp_path: Path) -> None:
+    records.merge(tmp_path, [row(0, lr=0.5), row(1, wd=0.25)], ["wd"])
+    path = tmp_path / records.FILE
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    at = lines[0].index("replicate")
+    path.write_text("".join(",".join(line[:at] + line[at + 1 :]) + "\n" for line in lines))
+    before = records.read(tmp_path)
+    assert before["replicate"].tolist() == [0, 0] and before["wd"].tolist()[1] == 0.25
+    records.merge(tmp_path, [row(2)])
+    assert records.read(tmp_path)["trial"].tolist() == [0, 1, 2] and "replicate" in path.read_text()
 
 
 def test_best_is_the_lowest_trial_of_the_least_steps(tmp_path: Path) -> None:

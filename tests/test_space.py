@@ -42,11 +42,22 @@ def test_longer_study_keeps_its_first_trials() -> None:
         assert values[40:47] == part[key]
 
 
+def test_the_points_of_a_replicate_are_scipys_scrambled_ones_and_can_be_extended() -> None:
+    u = Sobol(4, scramble=True, rng=3).random(128)[1:]
+    trials = sample(ALL, 0, 127, replicate=3)
+    np.testing.assert_allclose(trials["optimizer.lr"], 10 ** (-4 + 4 * u[:, 0]))
+    np.testing.assert_allclose(trials["lr_schedule.end_factor"], 10 ** (-4 + 3 * u[:, 3]))
+    assert sample(ALL, 40, 7, replicate=3)["optimizer.lr"] == trials["optimizer.lr"][40:47]
+    others = [sample([LR], 0, 20, replicate)["optimizer.lr"] for replicate in range(4)]
+    assert len({value for values in others for value in values}) == 80
+
+
+@pytest.mark.parametrize("replicate", [0, 1])
 @pytest.mark.parametrize("count", [1, 2, 3, 16, 100])
-def test_no_count_warns(count: int) -> None:
+def test_no_count_warns(count: int, replicate: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert len(sample(ALL, 0, count)["optimizer.lr"]) == count
+        assert len(sample(ALL, 0, count, replicate)["optimizer.lr"]) == count
 
 
 def test_ends_of_the_unit_interval() -> None:

@@ -113,7 +113,7 @@ def alone(build: Callable[[], nn.Module], seed: int, masks: dict[str, Tensor] | 
 def stacked(
     build: Callable[[], nn.Module], seeds: range, sparsity: float = 0, dtype: torch.dtype = DOUBLE
 ) -> tuple[Stack, SGD]:
-    stack = Stack(StackedModel(build, batches(1, 2, dtype)[0][0]), seeds, len(seeds), 4, dtype)
+    stack = Stack(StackedModel(build, batches(1, 2, dtype)[0][0]), {seed: seed for seed in seeds}, len(seeds), 4, dtype)
     sgd = SGD([list(stack.slices[0].weights)], [0.01 * (seed + 1) for seed in seeds], [0.9] * len(seeds))
     if sparsity:
         stack.prune(masks_of(build, seeds, sparsity))

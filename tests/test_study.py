@@ -34,6 +34,7 @@ def test_a_study_says_what_its_trials_share_and_where_they_lie(composed: Compose
         "pruning": "snip",
         "batch_size": 64,
         "sparsity": 0.5,
+        "replicate": 0,
         "goal_error": 0.05,
         "interval_steps": 16,
         "max_steps": 4000,
@@ -54,7 +55,7 @@ def test_a_recorded_trial_is_missing_no_more_and_keeps_its_metaparameters(compos
     assert {name: row[name] for name in study.about} == study.about
     assert (row["trial"], row["seed"], row["lr"], row["momentum"]) == (5, 5, 0.2, 0.8)
     assert (row["status"], row["steps_run"]) == ("infeasible", 16)
-    assert study.missing() == [{"trial": 0, "lr": 0.1, "momentum": 0.9}]
+    assert study.missing() == [{"trial": 0, "seed": 0, "lr": 0.1, "momentum": 0.9}]
     sentence = refusal(lambda cfg: Study.parse(cfg).missing(), composed("trial=5", "optimizer.lr=0.3"))
     assert "holds trial 5 with optimizer.lr=0.2, not 0.3 and optimizer.momentum=0.8, not 0.9" in sentence
 
@@ -63,25 +64,42 @@ def test_a_scalar_stands_for_all_trials() -> None:
     cfg = config(trial=[4, 2, 7], optimizer__lr=[0.1, 0.2, 0.3], lr_schedule__decay_steps=[10, 20, 30])
     shared = {"momentum": 0.9, "end_factor": 0.01}
     assert trials_of(cfg) == [
-        {"trial": 4, "lr": 0.1, "decay_steps": 10, **shared},
-        {"trial": 2, "lr": 0.2, "decay_steps": 20, **shared},
-        {"trial": 7, "lr": 0.3, "decay_steps": 30, **shared},
+        {"trial": 4, "seed": 4, "lr": 0.1, "decay_steps": 10, **shared},
+        {"trial": 2, "seed": 2, "lr": 0.2, "decay_steps": 20, **shared},
+        {"trial": 7, "seed": 7, "lr": 0.3, "decay_steps": 30, **shared},
     ]
 
 
 def test_one_trial_as_a_scalar_or_a_list_of_one() -> None:
-    expected = [{"trial": 3, "lr": 0.5, "momentum": 0.9, "decay_steps": 45000, "end_factor": 0.01}]
+    expected = [{"trial": 3, "seed": 3, "lr": 0.5, "momentum": 0.9, "decay_steps": 45000, "end_factor": 0.01}]
     assert trials_of(config(trial=3, optimizer__lr=0.5)) == expected
     assert trials_of(config(trial=[3], optimizer__lr=[0.5])) == expected
 
 
+def test_a_seed_is_the_trials_number_unless_it_is_given_and_another_in_each_replicate(composed: Composed) -> None:
+    def seeds(*typed: str) -> list[int]:
+        return [trial["seed"] for trial in trials_of(composed("trial=[4,2]", *typed))]
+
+    assert (seeds(), seeds("seed=7"), seeds("seed=[9,0]")) == ([4, 2], [7, 7], [9, 0])
+    assert seeds("replicate=3") == [3_000_004, 3_000_002]
+    sentence = refusal(Study.parse, composed("trial=[4,2]", "seed=[1,2,3]"))
+    assert "seed lists 3 values for 2 trials" in sentence
+
+
+def test_a_replicate_has_data_of_its_own(composed: Composed) -> None:
+    data = [
+        Study.parse(composed(*typed)).data().seed for typed in ((), ("replicate=2",), ("replicate=2", "seed_data=5"))
+    ]
+    assert data == [0, 2, 7]
+
+
 def test_an_optimizer_and_a_schedule_have_only_their_own_metaparameters(composed: Composed) -> None:
-    assert trials_of(composed("workload=mnist_simple_cnn_sgd")) == [{"trial": 0, "lr": 0.01}]
+    assert trials_of(composed("workload=mnist_simple_cnn_sgd")) == [{"trial": 0, "seed": 0, "lr": 0.01}]
     momentum, linear = {"momentum": 0.9}, {"decay_steps": 45000, "end_factor": 0.01}
-    assert trials_of(composed()) == [{"trial": 0, "lr": 0.01, **momentum}]
-    assert trials_of(composed("workload=cifar10_resnet8_sgd_linear")) == [{"trial": 0, "lr": 0.01, **linear}]
+    assert trials_of(composed()) == [{"trial": 0, "seed": 0, "lr": 0.01, **momentum}]
+    assert trials_of(composed("workload=cifar10_resnet8_sgd_linear")) == [{"trial": 0, "seed": 0, "lr": 0.01, **linear}]
     both = trials_of(composed("workload=cifar10_resnet8_nesterov_linear", "optimizer.lr=0.3"))
-    assert both == [{"trial": 0, "lr": 0.3, **momentum, **linear}]
+    assert both == [{"trial": 0, "seed": 0, "lr": 0.3, **momentum, **linear}]
 
 
 @pytest.mark.parametrize(
@@ -129,6 +147,7 @@ def test_one_wrong_value_in_a_list_is_named(option: str, values: list[float], na
         ("lr_schedule.end_factor", None, "null", "in [0, 1]"),
         *(("trial", value, str(value), "from 0 on") for value in (-1, 0.5, "all", True, [], [0, -1], [3, 1, 3])),
         ("trial", None, "null", "from 0 on"),
+        *(("seed", value, str(value), "an integer from 0 to 999999") for value in (-1, 0.5, 1_000_000, [-1])),
     ],
 )
 def test_a_refusal_names_the_option_the_value_and_what_is_right(

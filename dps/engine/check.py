@@ -45,7 +45,8 @@ def check(cfg: DictConfig) -> None:
     require(fits, "batch_size", cfg.batch_size, f"at most {most}, the size of the training set")
     require(is_number(cfg.sparsity) and 0 <= cfg.sparsity < 1, "sparsity", cfg.sparsity, "in [0, 1)")
     require(is_number(cfg.goal.error) and 0 <= cfg.goal.error < 1, "goal.error", cfg.goal.error, "in [0, 1)")
-    require(is_int(cfg.seed_data) and cfg.seed_data >= 0, "seed_data", cfg.seed_data, "an integer from 0 on")
+    for key in ("seed_data", "replicate"):
+        require(is_int(cfg[key]) and cfg[key] >= 0, key, cfg[key], "an integer from 0 on")
     for key in ("goal.interval_steps", "goal.examples_per_block", "max_steps", "trainer.devices"):
         value = OmegaConf.select(cfg, key)
         require(is_int(value) and value > 0, key, value, POSITIVE)

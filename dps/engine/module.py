@@ -75,7 +75,7 @@ class StudyTask(pl.LightningModule):
         model = StackedModel(self.study.model, images, shape.products)
         if (classes := int(labels.max()) + 1) > model.classes:
             raise ValueError(f"model: it tells {model.classes} classes apart, and the data have {classes}")
-        seeds = [trial["trial"] for trial in self.trials]
+        seeds = {trial["trial"]: trial["seed"] for trial in self.trials}
         self.stack = Stack(model, seeds, shape.trials_per_slice, shape.examples_per_pass, images.dtype)
 
     def configure_optimizers(self) -> SGD:

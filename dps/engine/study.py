@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from dps.data import StudyData
 
 Trial = Mapping[str, Any]
+SEEDS_OF_A_REPLICATE = 1_000_000
 RESERVED = ("step", "slices", "nesterov", "lr_schedule", "params")  # of schedules and optimizers
 
 
 @dataclass(frozen=True)
 class Study:
-    """A checked configuration, and its trials: for each its number, under "trial", and its metaparameters by name.
+    """A checked configuration, and its trials: for each its "trial" (its number), "seed", and metaparameters by name.
 
     `metaparameters` are those that the optimizer and the schedule of this study have.
     """
@@ -58,7 +59,8 @@ class Study:
     def about(self) -> dict[str, Any]:
         """The columns of trials.csv that all its trials share."""
         cfg = self.cfg
-        about = {name: cfg[name] for name in ("workload", "batch_size", "sparsity", "max_steps")} | dict(cfg.names)
+        shared = ("workload", "batch_size", "sparsity", "replicate", "max_steps")
+        about = {name: cfg[name] for name in shared} | dict(cfg.names)
         return about | {"goal_error": cfg.goal.error, "interval_steps": cfg.goal.interval_steps}
 
     @property
@@ -85,7 +87,8 @@ class Study:
         """Its data, not read yet."""
         from hydra.utils import instantiate
 
-        data: StudyData = instantiate(self.cfg.data, batch_size=self.cfg.batch_size, seed=self.cfg.seed_data)
+        cfg = self.cfg
+        data: StudyData = instantiate(cfg.data, batch_size=cfg.batch_size, seed=cfg.seed_data + cfg.replicate)
         return data
 
     def missing(self) -> list[Trial]:
@@ -98,7 +101,7 @@ class Study:
         """Add rows, each with a trial's number and how it ended, to trials.csv."""
         trials = {trial["trial"]: trial for trial in self.trials}
         names = [one.name for one in self.metaparameters]
-        full = [{**self.about, **trials[row["trial"]], "seed": row["trial"], **row} for row in rows]
+        full = [{**self.about, **trials[row["trial"]], **row} for row in rows]
         records.merge(self.folder, full, [name for name in names if name not in records.TYPES])
 
 
@@ -106,19 +109,27 @@ def _trials(cfg: DictConfig, known: Sequence[Metaparameter]) -> list[Trial]:
     numbers = _as_list(cfg.trial)
     right = bool(numbers) and all(is_int(n) and n >= 0 for n in numbers) and len(set(numbers)) == len(numbers)
     require(right, "trial", cfg.trial, "a number from 0 on, or a list of different ones")
-    columns = {one.name: _broadcast(one, OmegaConf.select(cfg, one.option), len(numbers)) for one in known}
-    return [{"trial": n} | {name: values[i] for name, values in columns.items()} for i, n in enumerate(numbers)]
+    columns: dict[str, list[Any]] = {"trial": numbers, "seed": _seeds(cfg, len(numbers))}
+    for one in known:
+        values = _broadcast(one.option, OmegaConf.select(cfg, one.option), len(numbers))
+        for value in values:
+            one.check(value)
+        columns[one.name] = [one.type(value) for value in values]
+    return [{name: values[i] for name, values in columns.items()} for i in range(len(numbers))]
 
 
-def _broadcast(one: Metaparameter, value: Any, trials: int) -> list[Any]:
+def _seeds(cfg: DictConfig, trials: int) -> list[int]:
+    """Of the initial weights: those of another replicate are others."""
+    seeds = _broadcast("seed", cfg.seed, trials)
+    right = all(is_int(seed) and 0 <= seed < SEEDS_OF_A_REPLICATE for seed in seeds)
+    require(right, "seed", cfg.seed, f"an integer from 0 to {SEEDS_OF_A_REPLICATE - 1}, or a list of them")
+    return [cfg.replicate * SEEDS_OF_A_REPLICATE + seed for seed in seeds]
+
+
+def _broadcast(option: str, value: Any, trials: int) -> list[Any]:
     values = _as_list(value)
     if isinstance(value, ListConfig | list | tuple) and len(values) != trials:
-        raise ValueError(
-            f"{one.option} lists {len(values)} values for {trials} trials: give one for each, or a single one"
-        )
-    for each in values:
-        one.check(each)
-    values = [one.type(each) for each in values]
+        raise ValueError(f"{option} lists {len(values)} values for {trials} trials: give one for each, or a single one")
     return values if len(values) == trials else values * trials
 
 

@@ -85,9 +85,15 @@ def from_override(override: Override) -> Dimension:
     )
 
 
-def sample(dimensions: Sequence[Dimension], first: int, count: int) -> dict[str, list[float] | list[int]]:
-    """Trials `first` to `first + count - 1` of the unscrambled Sobol sequence without its all-zero point, by key."""
+def sample(
+    dimensions: Sequence[Dimension], first: int, count: int, replicate: int = 0
+) -> dict[str, list[float] | list[int]]:
+    """Trials `first` to `first + count - 1` of a replicate's Sobol sequence without its first point, by key.
+
+    That of replicate 0 is not scrambled, and begins with zeros; each other one is scrambled by Owen's method, with the
+    replicate for its seed.
+    """
     from scipy.stats.qmc import Sobol
 
-    points = Sobol(len(dimensions), scramble=False).fast_forward(1 + first).random(count)
+    points = Sobol(len(dimensions), scramble=replicate > 0, rng=replicate).fast_forward(1 + first).random(count)
     return {dimension.key: dimension.at(u) for dimension, u in zip(dimensions, points.T, strict=True)}

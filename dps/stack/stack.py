@@ -29,19 +29,23 @@ class Retired(NamedTuple):
 
 
 class Stack(nn.Module):
-    """All trials of one study; `rows[r]` is the number of the trial in row r, or None where the row is idle."""
+    """All trials of one study; `rows[r]` is the number of the trial in row r, or None where the row is idle.
+
+    `seeds` has by number the seed of a trial's initial weights.
+    """
 
     def __init__(
         self,
         model: StackedModel,
-        seeds: Sequence[int],
+        seeds: Mapping[int, int],
         trials_per_slice: int,
         examples_per_pass: int,
         dtype: torch.dtype = torch.float32,
     ):
         super().__init__()
         self.model, self.trials_per_slice, self.examples_per_pass = model, trials_per_slice, examples_per_pass
-        shares = [seeds[first : first + trials_per_slice] for first in range(0, len(seeds), trials_per_slice)]
+        own = list(seeds.values())
+        shares = [own[first : first + trials_per_slice] for first in range(0, len(own), trials_per_slice)]
         self._slices = nn.ModuleList(
             Slice([model.initial(seed) for seed in share], trials_per_slice, dtype) for share in shares
         )

@@ -13,7 +13,7 @@ from dps.storage import files, records
 
 # These change no result, or are recorded trial by trial, as metaparameters are.
 IGNORED = (
-    *("folder", "trial", "space", "stack", "trainer", "logger", "callbacks", "bookkeeping", "metaparameters"),
+    *("folder", "trial", "seed", "space", "stack", "trainer", "logger", "callbacks", "bookkeeping", "metaparameters"),
     *("goal.early_reject", "goal.examples_per_block"),
     *("data.root", "data.download", "data.train_examples"),
 )
@@ -99,8 +99,8 @@ def _differences(saved: Mapping[str, Any], asked: Any, metaparameters: Sequence[
 
 
 def of_today(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """A recorded configuration, by dotted key, in the words of today; before 0.2 precision was not set, and ieee."""
-    return {"precision": "ieee"} | {
+    """A recorded configuration, by dotted key, in the words of today, with what could not be set before 0.2."""
+    return {"precision": "ieee", "replicate": 0} | {
         key: FORMER_TARGETS.get(value, value) if key.endswith("._target_") else value for key, value in flat.items()
     }
 

@@ -22,6 +22,7 @@ _BEFORE: dict[str, type[str | float]] = {
     **dict.fromkeys(("workload", "dataset", "model", "optimizer", "lr_schedule", "pruning"), str),
     "batch_size": int,
     "sparsity": float,
+    "replicate": int,
     **dict.fromkeys(("trial", "seed"), int),
 }
 _AFTER: dict[str, type[str | float]] = {
@@ -34,12 +35,15 @@ _AFTER: dict[str, type[str | float]] = {
 # Between them stand the metaparameters: those of the protocol, then those that a configuration declares.
 TYPES: dict[str, type[str | float]] = {**_BEFORE, **{row.name: row.type for row in metaparameters.TABLE}, **_AFTER}
 COLUMNS = tuple(TYPES)
+FORMERLY_ABSENT = ("replicate",)  # from records of before version 0.2
 REMEDY = "restore the file, or remove it to run its trials again"
 Row = dict[str, Any]
 
 
 def read(folder: Path) -> pd.DataFrame:
     """The trials of a study sorted by trial, without rows where none is recorded; ValueError on a damaged file.
+
+    A record of before replicates is that of replicate 0.
 
     The columns are COLUMNS, with declared metaparameters after those of the protocol.
     """
@@ -113,6 +117,7 @@ def refuse_conflict(
         if row is None:
             continue
         pairs = {one.option: (row.get(one.name), _converted(one.type, asked.get(one.name))) for one in searched}
+        pairs["seed"] = row["seed"], asked["seed"]
         different = [f"{option}={shown(old)}, not {shown(new)}" for option, (old, new) in pairs.items() if old != new]
         if different:
             raise ValueError(
@@ -131,20 +136,22 @@ def _read_rows(path: Path) -> tuple[tuple[str, ...], list[Row]]:
     """The columns, and the rows in the order of their trials."""
     if (found := read_csv(path, _expected, REMEDY)) is None:
         return COLUMNS, []
-    columns, lines = tuple(found[0]), found[1]
+    header, lines = found
     rows: dict[int, Row] = {}
     for line, values in lines:
-        row = _parsed(path, line, dict(zip(columns, values, strict=True)))
+        row = _parsed(path, line, {"replicate": "0"} | dict(zip(header, values, strict=True)))
         if row["trial"] in rows:
             raise damaged(path, f"line {line} repeats trial {row['trial']}", REMEDY)
         rows[row["trial"]] = row
-    return columns, [rows[trial] for trial in sorted(rows)]
+    return _columns(header), [rows[trial] for trial in sorted(rows)]
 
 
 def _expected(header: Sequence[str]) -> tuple[str, ...]:
     """The columns of a record with as many declared metaparameters as the header has, by the names that it has."""
-    first = len(_BEFORE) + len(metaparameters.TABLE)
-    return _columns(header[first : first + max(0, len(header) - len(COLUMNS))])
+    known = [name for name in COLUMNS if name in header or name not in FORMERLY_ABSENT]
+    first = len(known) - len(_AFTER)
+    expected = _columns(header[first : first + max(0, len(header) - len(known))])
+    return tuple(name for name in expected if name in header or name not in FORMERLY_ABSENT)
 
 
 def _types(columns: Sequence[str], rows: Sequence[Row]) -> dict[str, type[str | float]]:

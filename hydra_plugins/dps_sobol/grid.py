@@ -46,10 +46,10 @@ def read(arguments: list[str], config_loader: ConfigLoader) -> CommandLine:
 
 
 def _refuse(override: Override) -> None:
-    if override.key_or_group == "trial":
+    if (key := override.key_or_group) in ("trial", "replicate"):
         raise ValueError(
-            f"{override.input_line} cannot be combined with --multirun (-m): the sweeper numbers the trials, "
-            "hydra.sweeper.trials says how many"
+            f"{override.input_line} cannot be combined with --multirun (-m): the sweeper numbers the {key}s, "
+            f"hydra.sweeper.{key}s says how many"
         )
     value = override.value()
     if isinstance(value, ChoiceSweep) and any(isinstance(choice, IntervalSweep) for choice in value.list):
@@ -91,12 +91,16 @@ def missing_key(keys: Sequence[str], cfg: DictConfig) -> str | None:
     return None
 
 
-def folder_override(point: dict[str, str], cfg: DictConfig) -> list[str]:
-    """An override that tells the study's folder from those of other points, where the usual folder's name cannot."""
+def folder_override(point: dict[str, str], replicate: int, cfg: DictConfig) -> list[str]:
+    """An override that tells the study's folder from those of other points, where the usual folder's name cannot.
+
+    A replicate's lies in that of the study, which is replicate 0's.
+    """
     named = {key.lstrip("+"): value.strip("'\"") for key, value in point.items()}
     extra = "".join(
         f",{quote(key, safe='@')}={quote(value, safe='[],')}" for key, value in named.items() if key not in FOLDER_KEYS
     )
+    extra += f"/replicate={replicate}" if replicate else ""
     if not extra:
         return []
     sweep = OmegaConf.to_container(cfg.hydra.sweep, resolve=False)
@@ -105,11 +109,11 @@ def folder_override(point: dict[str, str], cfg: DictConfig) -> list[str]:
     return [f"hydra.sweep.subdir={subdir}"]
 
 
-def trial_overrides(found: list[Dimension], trials: int, trials_per_job: int) -> list[list[str]]:
+def trial_overrides(found: list[Dimension], replicate: int, trials: int, trials_per_job: int) -> list[list[str]]:
     """One list of overrides a job: the numbers of its trials, and their metaparameters in full precision."""
     jobs = []
     for first in range(0, trials, trials_per_job):
         count = min(trials_per_job, trials - first)
-        lists = {"trial": list(range(first, first + count)), **sample(found, first, count)}
+        lists = {"trial": list(range(first, first + count)), **sample(found, first, count, replicate)}
         jobs.append([f"{key}=[{','.join(map(repr, values))}]" for key, values in lists.items()])
     return jobs

@@ -1,6 +1,7 @@
 """The sweeper as Hydra finds it: hydra/sweeper=sobol. One job is one study, or a share of its trials."""
 # Hydra's plugin scan fails on a dataclass whose annotations are postponed to strings: no `from __future__` import here.
 
+import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,22 +21,27 @@ from hydra_plugins.dps_sobol import grid
 
 @dataclass
 class SobolSweeperConf:
-    """hydra.sweeper: the trials of every study, and how many of them one job runs (null: all)."""
+    """hydra.sweeper: the trials of every study, how many of them one job runs (null: all), and how often it is repeated."""
 
     _target_: str = "hydra_plugins.dps_sobol.sweeper.SobolSweeper"
     trials: int = 100
     trials_per_job: int | None = None
+    replicates: int = 1
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="sobol", node=SobolSweeperConf, provider="dps_sobol")
 
 
 class SobolSweeper(Sweeper):
-    """Runs every study of the grid with the first `trials` points of the Sobol sequence of its search space."""
+    """Runs every study of the grid with the first `trials` points of the Sobol sequence of its search space.
 
-    def __init__(self, trials: int, trials_per_job: int | None):
+    With `replicates` it runs the whole grid so often, each time with the data, weights and points of a replicate.
+    """
+
+    def __init__(self, trials: int, trials_per_job: int | None, replicates: int):
         self.trials = trials
         self.trials_per_job = trials_per_job
+        self.replicates = replicates
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra once the configuration is composed, with everything but the sweep in it."""
@@ -55,17 +61,19 @@ class SobolSweeper(Sweeper):
         report(self.launcher.launch(jobs, initial_job_idx=0))
 
     def _jobs(self, command: grid.CommandLine) -> list[list[str]]:
-        for name, value in (("trials", self.trials), ("trials_per_job", self.trials_per_job)):
+        for name in ("trials", "trials_per_job", "replicates"):
+            value = getattr(self, name)
             require(value is None or value > 0, f"hydra.sweeper.{name}", value, "a positive integer")
-        jobs, points = [], command.points()
-        for number, point in enumerate(points, start=1):
+        jobs, studies = [], list(itertools.product(range(self.replicates), command.points()))
+        for number, (replicate, point) in enumerate(studies, start=1):
             study = [*command.fixed, *(f"{key}={value}" for key, value in point.items())]
             cfg = self._compose(study)
             dimensions = grid.dimensions(command, cfg)
             self._check_keys([dimension.key for dimension in dimensions], cfg, study)
-            study += grid.folder_override(point, cfg)
-            shares = grid.trial_overrides(dimensions, self.trials, self.trials_per_job or self.trials)
-            study.append(f"++hydra.job.env_set.DPS_STUDY='{number} of {len(points)}'")
+            study += grid.folder_override(point, replicate, cfg)
+            study += [f"replicate={replicate}"] if replicate else []
+            shares = grid.trial_overrides(dimensions, replicate, self.trials, self.trials_per_job or self.trials)
+            study.append(f"++hydra.job.env_set.DPS_STUDY='{number} of {len(studies)}'")
             jobs += [study + share for share in shares]
         return jobs
 
