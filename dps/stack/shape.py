@@ -81,10 +81,8 @@ def _timed(build: Callable[[], nn.Module], images: Tensor, batch_size: int, tria
 
 def _a_pass(build: Callable[[], nn.Module], images: Tensor, shape: SliceShape) -> Callable[[], float]:
     """A step of one slice on one pass, a function that returns the seconds it took."""
-    model, seeds = (
-        StackedModel(build, images, shape.products),
-        {trial: trial for trial in range(shape.trials_per_slice)},
-    )
+    model = StackedModel(build, images, shape.products)
+    seeds = {trial: trial for trial in range(shape.trials_per_slice)}
     stack = Stack(model, seeds, shape.trials_per_slice, shape.examples_per_pass, images.dtype).to(images.device)
     batch = images[torch.arange(shape.examples_per_pass, device=images.device) % len(images)]
     labels = torch.zeros(len(batch), dtype=torch.long, device=images.device)

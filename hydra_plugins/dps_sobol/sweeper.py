@@ -21,7 +21,7 @@ from hydra_plugins.dps_sobol import grid
 
 @dataclass
 class SobolSweeperConf:
-    """hydra.sweeper: the trials of every study, how many of them one job runs (null: all), and how often it is repeated."""
+    """hydra.sweeper: a study's trials, how many of them one job runs (null: all), and how often a study is repeated."""
 
     _target_: str = "hydra_plugins.dps_sobol.sweeper.SobolSweeper"
     trials: int = 100
