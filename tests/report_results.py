@@ -27,6 +27,7 @@ def study(batch_size: int, sparsity: float, steps: int | None, **other: Any) -> 
         "max_steps": 40000,
         "batch_size": batch_size,
         "sparsity": sparsity,
+        "replicate": 0,
         "trials": 25,
         "complete": 11 if found else 0,
         "incomplete": 4 if found else 15,

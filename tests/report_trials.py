@@ -12,7 +12,17 @@ from dps.storage import records
 
 BATCH_SIZES = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
 SPARSITIES = (0.0, 0.5, 0.7, 0.9)
-MEASURED = ["workload", "dataset", "model", "optimizer", "lr_schedule", "pruning", "batch_size", "sparsity"]
+MEASURED = [
+    "workload",
+    "dataset",
+    "model",
+    "optimizer",
+    "lr_schedule",
+    "pruning",
+    "batch_size",
+    "sparsity",
+    "replicate",
+]
 TYPES = {str: "str", int: "Int64", float: "float64"}
 LOGS = ("train_loss", "train_error", "validation_loss", "validation_error")
 
@@ -38,6 +48,7 @@ def made_up_trials(
                 if trial == 0:  # always reaches the goal
                     lr, momentum = 0.0015 * batch_size**0.5, 0.93
                 row = {**common, "batch_size": batch_size, "sparsity": sparsity, "trial": trial, "seed": trial}
+                row["replicate"] = 0
                 row |= {"lr": lr, "momentum": None if common["optimizer"] == "sgd" else momentum}
                 if common["lr_schedule"] == "linear":
                     row |= {"decay_steps": int(generator.integers(30000, 60000))}
@@ -74,7 +85,7 @@ def made_up(trials: pd.DataFrame, **frames: pd.DataFrame) -> Results:
         best = records.best(study)
         steps = None if best is None else best["steps_to_result"]
         row = {**dict(zip(shared, key, strict=True)), "trials": len(study), "steps_to_result": steps}
-        row |= {"state": "finished"}
+        row |= {"replicate": 0, "state": "finished"}
         rows.append(row)
     studies = pd.DataFrame(rows)
     studies = studies.astype({"steps_to_result": "Int64", "batch_size": "Int64"})
@@ -105,6 +116,6 @@ def made_up_measurements(trials: Sequence[int] = (0, 1, 2), batch_sizes: Sequenc
                     loss = 0.05 + 2.3 * math.exp(-step / (300 * (1 + sparsity)))
                     values: tuple[float, ...] = (0.5 * (1 + 2 * sparsity**3) * noise * (1 + 3 * math.exp(-step / 200)),)
                     values += (loss * noise, loss / 3 * noise, 1.1 * loss, loss / 2.9)
-                    rows.append((*common, batch_size, sparsity, trial, step, *values))
+                    rows.append((*common, batch_size, sparsity, 0, trial, step, *values))
     frame = pd.DataFrame(rows, columns=[*MEASURED, "trial", "step", "smoothness", *LOGS])
     return frame.astype({"batch_size": "Int64", "trial": "Int64", "step": "Int64"})

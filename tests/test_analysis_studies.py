@@ -27,7 +27,8 @@ WORKLOAD = {"workload": "w", "dataset": "digits", "model": "cnn", "optimizer": "
 def rows(steps: Sequence[float | None], **changed: Any) -> list[dict[str, Any]]:
     """A trial for each steps-to-result: inf incomplete, None censored at the least of them."""
     finite = [step for step in steps if step is not None and math.isfinite(step)]
-    common = {**WORKLOAD, "pruning": "snip", "goal_error": 0.02, "interval_steps": 16, "max_steps": 4000, **changed}
+    common = {**WORKLOAD, "pruning": "snip", "goal_error": 0.02, "interval_steps": 16, "max_steps": 4000}
+    common |= {"replicate": 0, **changed}
     found = []
     for trial, step in enumerate(steps):
         row = {**common, "trial": trial, "seed": trial, "lr": LR[trial % 4], "momentum": MOMENTUM[trial % 4]}
@@ -278,7 +279,7 @@ def test_measured_constants_give_the_predicted_ratio(sweep: Path, tmp_path: Path
     assert dense[["smoothness_all_weights", "beta_all_weights"]].tolist() == pytest.approx([10, 15])
     assert sparse["c1_ratio_predicted_all_weights"] == pytest.approx(1.5**5)
     assert len(found.studies) == 8 and len(found.trials) == 32
-    assert list(found.smoothness.columns[-5:]) == ["sparsity", "trial", "step", "smoothness", "smoothness_all_weights"]
+    assert list(found.smoothness.columns[-5:]) == ["replicate", "trial", "step", "smoothness", "smoothness_all_weights"]
     assert len(found.smoothness) == 12 and len(found.losses) == 18
 
 
@@ -319,7 +320,10 @@ def test_two_criteria_and_two_goals_are_curves_of_their_own(sweep: Path, tmp_pat
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({}, r"are both w with goal\.error=0\.02 at batch_size=4 sparsity=0 pruning=snip; give only one of the two"),
+        (
+            {},
+            r"are both w with goal\.error=0\.02 at batch_size=4 sparsity=0 pruning=snip replicate=0; give only one of the",
+        ),
         ({"interval_steps": 32}, r"interval_steps is 16 in the one and 32 in the other; report on them apart"),
         ({"max_steps": 9}, r"max_steps is 4000 in the one and 9 in the other"),
         ({"optimizer": "sgd"}, r"optimizer is momentum in the one and sgd in the other"),

@@ -19,7 +19,7 @@ def budgets(folder: Path, steps: Sequence[float | None], censored_at: int = 0) -
     for trial, step in enumerate(steps):
         row = {"workload": "w", "goal_error": 0.02, "batch_size": 8, "sparsity": 0.5, "pruning": "snip", "trial": trial}
         row |= {"seed": trial, "interval_steps": 16, "max_steps": 640, "lr": 0.1, "dataset": "d", "model": "m"}
-        row |= {"optimizer": "sgd", "lr_schedule": "constant"}
+        row |= {"optimizer": "sgd", "lr_schedule": "constant", "replicate": 0}
         if step is None:
             row |= {"status": "censored", "steps_run": censored_at}
         elif math.isinf(step):

@@ -23,7 +23,15 @@ def study(folder: Path, batch_size: int, *recorded: dict[str, Any]) -> Path:
     path = folder / f"batch_size={batch_size}"
     (path / ".hydra").mkdir(parents=True)
     row = {"workload": "w", "goal_error": 0.02, "pruning": "snip", "sparsity": 0.5, "batch_size": batch_size}
-    row |= {"trial": 0, "seed": 0, "lr": 0.1, "status": "complete", "steps_to_result": 16, "steps_run": 16}
+    row |= {
+        "replicate": 0,
+        "trial": 0,
+        "seed": 0,
+        "lr": 0.1,
+        "status": "complete",
+        "steps_to_result": 16,
+        "steps_run": 16,
+    }
     records.merge(path, [row | {"interval_steps": 16, "max_steps": 64}])
     if recorded:
         (path / FILE).write_text(yaml.safe_dump(list(recorded), sort_keys=False))

@@ -46,7 +46,8 @@ def study(folder: Path, batch_size: int, sparsity: float, **changed: Any) -> Pat
     path.mkdir(parents=True)
     rows = []
     for trial in range(5):
-        row = {**SETTING, "batch_size": batch_size, "sparsity": sparsity, "trial": trial, "seed": trial, **changed}
+        row = {**SETTING, "batch_size": batch_size, "sparsity": sparsity, "trial": trial, "seed": trial}
+        row |= {"replicate": 0, **changed}
         row |= {
             "lr": 0.01 * 2**trial,
             "momentum": 1 - 0.1 / 2**trial,
@@ -109,7 +110,7 @@ def test_tables_figures_and_page_are_written(sweep: Path, report: Report) -> Non
     assert {"figure_1_digits_simple_cnn_momentum"} <= stems
     assert {path.name for path in folder.iterdir()} == {
         *(f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png")),
-        *("study.csv", "theory.csv", "budget.csv", "claims.csv", "index.html"),
+        *("k_star.csv", "study.csv", "theory.csv", "budget.csv", "claims.csv", "index.html"),
     }
     page = (folder / "index.html").read_text()
     assert page.count("<figure") == len(stems) and "6 of 8 studies finished, 1 running, 1 missing" in page

@@ -12,7 +12,7 @@ from dps.storage import records
 def study(folder: Path, batch_size: int, sparsity: float, rows: list[dict[str, Any]], **changed: Any) -> Path:
     folder.mkdir()
     common = {"workload": "digits_[cnn]", "optimizer": "momentum", "goal_error": 0.02, "status": "incomplete"}
-    common |= {"batch_size": batch_size, "sparsity": sparsity, **changed}
+    common |= {"batch_size": batch_size, "sparsity": sparsity, "replicate": 0, **changed}
     records.merge(folder, [{**common, "trial": trial, **row} for trial, row in enumerate(rows)])
     return folder
 

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from dps.analysis import k_star
-from dps.analysis.columns import STUDY
+from dps.analysis.columns import REPLICATE
 
-COLUMNS = (*STUDY, "budget", "first_trials", "median", "reached")
+COLUMNS = (*REPLICATE, "budget", "first_trials", "median", "reached")
 
 
 def smaller_budgets(studies: pd.DataFrame, trials: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -22,7 +22,7 @@ def smaller_budgets(studies: pd.DataFrame, trials: Mapping[str, pd.DataFrame]) -
     a trial that the race censored would decide.
     """
     rows = [
-        {name: study[name] for name in STUDY} | row
+        {name: study[name] for name in REPLICATE} | row
         for study in studies[studies["state"] == "finished"].to_dict(orient="records")
         for row in _budgets(trials[study["folder"]])
     ]

@@ -32,7 +32,10 @@ def command(study: StudyFolder) -> str:
     if study.overrides is not None and study.searched:
         for dimension in study.searched:
             typed.pop(dimension.key, None)
-        return shlex.join(["dps", "-m", *head, f"hydra.sweeper.trials={study.trials_asked}", *typed.values()])
+        sweep = [f"hydra.sweeper.trials={study.trials_asked}"]
+        if typed.pop("replicate", None):
+            sweep.append(f"hydra.sweeper.replicates={study.first['replicate'] + 1}")
+        return shlex.join(["dps", "-m", *head, *sweep, *typed.values()])
     for metaparameter in study.metaparameters:
         typed.pop(metaparameter.option, None)
     return shlex.join(["dps", *head, *typed.values(), *_listed(study)])

@@ -9,12 +9,12 @@ import pandas as pd
 from dps.analysis.columns import GRID
 from dps.analysis.networks import Network, networks
 
-Place = tuple[Network, int]  # the network and the batch size
+Place = tuple[Network, int, int]  # the network, the batch size and the replicate
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The studies of one workload and goal error: the product of all their batch sizes and all their networks.
+    """The studies of one workload and goal error: the product of all their batch sizes, networks and replicates.
 
     `studies` has their rows of study.csv.
     """
@@ -34,23 +34,33 @@ class Grid:
         return sorted(set(networks(self.studies)))
 
     @property
+    def replicates(self) -> list[int]:
+        """Those of any study, ascending."""
+        return sorted(set(self.studies["replicate"].astype(int)))
+
+    @property
     def places(self) -> dict[Place, pd.Series]:
-        """The study at each network and batch size that has one."""
+        """The study in each place that has one."""
         rows = (row for _, row in self.studies.iterrows())
-        places = zip(networks(self.studies), self.studies["batch_size"].astype(int), strict=True)
+        places = zip(
+            networks(self.studies),
+            *(self.studies[name].astype(int) for name in ("batch_size", "replicate")),
+            strict=True,
+        )
         return dict(zip(places, rows, strict=True))
 
     @property
     def missing(self) -> list[Place]:
-        """The places without a study that has recorded a trial, by criterion, sparsity and batch size."""
+        """The places without a study that has recorded a trial, by criterion, sparsity, batch size and replicate."""
         by_criterion = sorted(self.networks, key=lambda network: network[::-1])
         places = self.places
-        return [place for place in product(by_criterion, self.batch_sizes) if place not in places]
+        every = product(by_criterion, self.batch_sizes, self.replicates)
+        return [place for place in every if place not in places]
 
     def __str__(self) -> str:
         """For example "10 of 12 studies finished, 1 running, 1 missing"."""
         states = [str(study["state"]) for study in self.places.values()]
-        size = len(self.batch_sizes) * len(self.networks)
+        size = len(self.batch_sizes) * len(self.networks) * len(self.replicates)
         counts = {"running": states.count("running"), "missing": len(self.missing)}
         noun = "study" if size == 1 else "studies"
         others = [f"{count} {state}" for state, count in counts.items() if count]
@@ -66,13 +76,14 @@ def grids(studies: pd.DataFrame) -> Iterator[Grid]:
 def absent(studies: pd.DataFrame, begun: Collection[tuple[object, ...]]) -> list[str]:
     """A sentence for each place of a grid at which no study was even begun.
 
-    `begun` has the workload, goal error, sparsity and batch size of studies that have not recorded a trial yet.
+    `begun` has the workload, goal error, sparsity, batch size and replicate of studies without a recorded trial.
     """
     sentences = []
     for grid in grids(studies):
-        for (sparsity, pruning), batch_size in grid.missing:
-            if (grid.workload, grid.goal_error, sparsity, batch_size) not in begun:
+        for (sparsity, pruning), batch_size, replicate in grid.missing:
+            if (grid.workload, grid.goal_error, sparsity, batch_size, replicate) not in begun:
                 network = f"sparsity={sparsity:g}" + (f" pruning={pruning}" if pruning else "")
+                network += f" replicate={replicate}" if replicate else ""
                 sentences.append(
                     f"{grid.workload} with goal.error={grid.goal_error:g} has no study at batch_size={batch_size} "
                     f"{network}."

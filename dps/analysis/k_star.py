@@ -53,6 +53,17 @@ def _in_order(low: ArrayLike, high: ArrayLike, rank: int) -> float:
     return float(least) if least == most and math.isfinite(least) else math.nan
 
 
+def checked_every(low: ArrayLike, high: ArrayLike, interval_steps: int, times: int) -> tuple[Floats, Floats]:
+    """`low` and `high` had the goal been checked only every `times` intervals.
+
+    A trial that reached the goal at one of those checks reaches it there. Of any other it is known that it does not
+    before the next of them, since it was trained no further.
+    """
+    low, high = np.asarray(low, float), np.asarray(high, float)
+    every = times * interval_steps
+    return np.ceil(low / every) * every, np.where(np.ceil(high / every) * every == high, high, math.inf)
+
+
 def budget_distribution(low: ArrayLike, high: ArrayLike, budget: int) -> dict[float, float]:
     """P(K* = k) over all subsets of `budget` of the N trials, for every k that they can decide (inf: goal not reached).
 

@@ -51,7 +51,8 @@ def _study(folder: StudyFolder) -> dict[str, Any]:
     if not folder.trials.empty:
         return {name: folder.first[name] for name in MEASURED}
     try:
-        return {name: folder.config[name if name in folder.config else f"names.{name}"] for name in MEASURED}
+        config = {"replicate": 0, **folder.config}
+        return {name: config[name if name in config else f"names.{name}"] for name in MEASURED}
     except KeyError as error:
         raise ValueError(
             f"{folder.path} holds measurements, but neither {records.FILE} nor .hydra/config.yaml says of which "

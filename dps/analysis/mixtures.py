@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dps.analysis.columns import CHECKS, GRID, PARTS, STUDY
+from dps.analysis.columns import CHECKS, GRID, PARTS, REPLICATE
 from dps.analysis.study_folder import StudyFolder
 from dps.storage import ownership
 
 # Keys of .hydra/config.yaml that the columns have, or in which studies of one grid may differ.
 FREE = (
     *ownership.IGNORED,
-    *("workload", "names", "batch_size", "sparsity", "pruning", "race"),
+    *("workload", "names", "batch_size", "sparsity", "replicate", "pruning", "race"),
     *("goal.error", "goal.interval_steps", "max_steps", *ownership.FORMER_KEYS),
 )
 
@@ -27,11 +27,12 @@ def refuse_mixtures(studies: Sequence[StudyFolder]) -> None:
     for study in studies:
         first = study.first
         name = f"{first['workload']} with goal.error={first['goal_error']:g}"
-        other = places.setdefault(tuple(first[list(STUDY)]), study)
+        other = places.setdefault(tuple(first[list(REPLICATE)]), study)
         if other is not study:
             raise ValueError(
                 f"{other.path} and {study.path} are both {name} at batch_size={first['batch_size']} "
-                f"sparsity={first['sparsity']:g} pruning={first['pruning']}; give only one of the two"
+                f"sparsity={first['sparsity']:g} pruning={first['pruning']} replicate={first['replicate']}; give only "
+                "one of the two (hydra.sweeper.replicates repeats studies so that they can be reported on together)"
             )
         other = grids.setdefault(tuple(first[list(GRID)]), study)
         if different := _difference(_settings(other), _settings(study)):

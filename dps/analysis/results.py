@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +14,7 @@ from dps.analysis.budget_table import smaller_budgets
 from dps.analysis.coverage import absent
 from dps.analysis.measured import FILES, gather_measured
 from dps.analysis.mixtures import refuse_mixtures
+from dps.analysis.pooled import pooled
 from dps.analysis.study_folder import CHECKPOINTS, StudyFolder, find, read
 from dps.analysis.study_table import known_to, rows_of_studies
 from dps.analysis.theory_table import theory_of_curves
@@ -25,12 +26,12 @@ from dps.storage import measurements, records
 class Results:
     """Everything a report is made from; `gather` makes one of the folders of studies.
 
-    `trials` has every row of every trials.csv; `studies` (study.csv) a row for each study, with K* in steps, what
-    smaller searches would find, the best trial's metaparameters and which of them lie in the outer 5% of their search
-    range; `theory` (theory.csv) a row for each curve of K* against the batch size; `budgets` (budget.csv) what fewer
-    trials would have found; `smoothness`, `noise` and `losses` what was measured during training. `missing` has a
-    sentence for each study that is absent or still running, and for whatever else was left out. `metaparameters` are
-    those that any study knows; `environments` has what trained the studies, as environments.tabulated gives it.
+    `trials` has every row of every trials.csv; `studies` (study.csv) a row for each study and replicate, with K* in
+    steps, what smaller searches would find, the best trial's metaparameters and which of them lie in the outer 5% of
+    their search range; `theory` (theory.csv) a row for each curve of K* against the batch size; `budgets` (budget.csv)
+    what fewer trials would have found; `smoothness`, `noise` and `losses` what was measured during training. `missing`
+    has a sentence for each study that is absent or still running, and for whatever else was left out. `metaparameters`
+    are those that any study knows; `environments` has what trained the studies, as environments.tabulated gives it.
     """
 
     trials: pd.DataFrame
@@ -43,6 +44,11 @@ class Results:
     missing: list[str]
     metaparameters: Sequence[Metaparameter] = TABLE
     environments: pd.DataFrame = field(default_factory=partial(environments.tabulated, {}))
+
+    @cached_property
+    def k_star(self) -> pd.DataFrame:
+        """K* of each study over its replicates (k_star.csv), as pooled.pooled gives it."""
+        return pooled(self.studies)
 
 
 def gather(folders: Sequence[Path], measured: Sequence[Path] = ()) -> Results:
@@ -96,8 +102,9 @@ def _running(studies: Sequence[StudyFolder]) -> list[str]:
 
 def _begun(studies: Sequence[StudyFolder]) -> set[tuple[object, ...]]:
     """The studies without a recorded trial, as coverage.absent takes them."""
-    keys = ("workload", "goal.error", "sparsity", "batch_size")
-    return {tuple(study.config.get(key) for key in keys) for study in studies if study.trials.empty}
+    keys = ("workload", "goal.error", "sparsity", "batch_size", "replicate")
+    configs = [{"replicate": 0, **study.config} for study in studies if study.trials.empty]
+    return {tuple(config.get(key) for key in keys) for config in configs}
 
 
 def _without_space(studies: pd.DataFrame) -> list[str]:

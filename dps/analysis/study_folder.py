@@ -52,7 +52,7 @@ class StudyFolder:
         if not dimensions or any(self._column(dimension) not in self.trials for dimension in dimensions):
             return []
         numbers = self.trials["trial"].to_numpy(int)
-        points = sample(dimensions, 0, numbers.max() + 1)
+        points = sample(dimensions, 0, numbers.max() + 1, self.first["replicate"])
         agree = [
             np.allclose(
                 self.trials[self._column(dimension)].astype(float),

@@ -16,15 +16,22 @@ from dps.protocol.metaparameters import TABLE, Metaparameter
 from dps.protocol.outcome import STATUSES
 from dps.storage import records
 
-SORTED_BY = ["workload", "sparsity", "batch_size", "goal_error", "pruning"]
+SORTED_BY = ["workload", "sparsity", "batch_size", "goal_error", "pruning", "replicate"]
 SEARCHES = {f"best_of_{trials}": trials for trials in k_star.BEST_OF}
-FOUND = ("steps_to_result", *(f"{name}{end}" for name in SEARCHES for end in ("", "_low", "_high")), "best_trial")
+COARSER = {f"steps_at_{times}_intervals": times for times in (2, 4)}
+FOUND = (
+    "steps_to_result",
+    *COARSER,
+    *(f"{name}{end}" for name in SEARCHES for end in ("", "_low", "_high")),
+    "best_trial",
+)
 SAID = ("boundary", "space", "state", "command", "folder")
 
 
 def rows_of_studies(studies: Sequence[StudyFolder], metaparameters: Sequence[Metaparameter] = TABLE) -> pd.DataFrame:
     """A row for each study that has recorded a trial, with K* in steps; empty where not known.
 
+    `steps_at_2_intervals` is what K* would be if the goal were checked half as often, where this record tells.
     `best_of_5` is the median of K* over searches of 5 trials, with its 95% interval, and so on; see k_star.best_of.
     `boundary` names those of the best trial's metaparameters that lie in the outer 5% of their search range.
     """
@@ -52,7 +59,7 @@ def known_to(studies: Iterable[StudyFolder]) -> tuple[Metaparameter, ...]:
 
 def _types(metaparameters: Sequence[Metaparameter]) -> dict[str, type]:
     return {
-        **{name: records.TYPES[name] for name in (*PROTOCOL, *CELL)},
+        **{name: records.TYPES[name] for name in (*PROTOCOL, *CELL, "replicate")},
         **dict.fromkeys(("trials", *STATUSES, *FOUND), int),
         **{one.name: one.type for one in metaparameters},
         **dict.fromkeys(SAID, str),
@@ -61,11 +68,15 @@ def _types(metaparameters: Sequence[Metaparameter]) -> dict[str, type]:
 
 def _row(study: StudyFolder, metaparameters: Sequence[Metaparameter]) -> dict[str, Any]:
     best = records.best(study.trials)
-    row = {name: study.first[name] for name in (*PROTOCOL, *CELL)}
+    row = {name: study.first[name] for name in (*PROTOCOL, *CELL, "replicate")}
     row |= {status: int((study.trials["status"] == status).sum()) for status in STATUSES}
     row |= {"trials": len(study.trials), "steps_to_result": None}
+    bounds = k_star.bounds(study.trials)
+    for name, times in COARSER.items():
+        coarser = k_star.checked_every(*bounds, study.first["interval_steps"], times)
+        row[name] = _steps(k_star.first_trials(*coarser, len(study.trials)))
     for name, trials in SEARCHES.items():
-        found = k_star.best_of(*k_star.bounds(study.trials), trials)
+        found = k_star.best_of(*bounds, trials)
         row |= {f"{name}{end}": _steps(value) for end, value in zip(("", "_low", "_high"), found, strict=True)}
     if best is not None:
         row |= {"steps_to_result": best["steps_to_result"], "best_trial": best["trial"]}

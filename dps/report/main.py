@@ -30,8 +30,8 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="dps-report",
-        description="From the trials.csv files of studies: figures as PDF and PNG, study.csv, theory.csv, budget.csv, "
-        "claims.csv, and all of it on one web page, index.html, that needs no network.",
+        description="From the trials.csv files of studies: figures as PDF and PNG, k_star.csv, study.csv, theory.csv, "
+        "budget.csv, claims.csv, and all of it on one web page, index.html, that needs no network.",
         epilog="A sweep may still run: the report says which studies are missing. The same command again replaces its "
         "own report; a folder that holds anything else is refused.",
     )
@@ -66,6 +66,7 @@ def _report(typed: argparse.Namespace) -> None:
     claims = judge(results)
     files, figures = _drawn(results, typed.figures)
     files |= {
+        "k_star.csv": _csv(results.k_star),
         "study.csv": _csv(results.studies),
         "theory.csv": _csv(results.theory),
         "budget.csv": _csv(results.budgets),

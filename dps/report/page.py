@@ -18,7 +18,7 @@ from dps.analysis.k_star import LEVEL
 from dps.analysis.networks import Network
 from dps.analysis.results import Results
 from dps.analysis.study_folder import OUTER_FRACTION
-from dps.report.tables import ENDS, Sortable, filled, sortable
+from dps.report.tables import Sortable, ends_of, filled, sortable
 from dps.report.wording import is_empty, near_one, shown
 
 GENERATOR = '<meta name="generator" content="dps-report">'
@@ -58,6 +58,7 @@ def page(results: Results, claims: Sequence[Claim], figures: Sequence[tuple[str,
             figures=[_image(*figure) for figure in figures],
             level=f"{LEVEL:.0%}",
             outer=f"{OUTER_FRACTION:.0%}",
+            k_star=_pooled(results.k_star),
             studies=_studies(results),
             theory=_table(results.theory, "curves", list(results.theory.columns)),
             budgets=_table(results.budgets, "budgets", list(results.budgets.columns)),
@@ -105,17 +106,23 @@ def _image(stem: str, caption: str, png: bytes) -> Image:
 
 def _studies(results: Results) -> Sortable:
     names = [one.name for one in results.metaparameters]
-    first = ["workload", "batch_size", "sparsity", "steps_to_result", *names, "boundary"]
+    first = ["workload", "batch_size", "sparsity", "replicate", "steps_to_result", *names, "boundary"]
     columns = [*first, *(name for name in results.studies.columns if name not in first)]
-    return _table(results.studies, "studies", columns, near_one(results.metaparameters))
+    hidden = ["replicate"] if results.studies["replicate"].nunique() == 1 else []
+    return _table(results.studies.drop(columns=hidden), "studies", columns, near_one(results.metaparameters))
+
+
+def _pooled(k_star: pd.DataFrame) -> Sortable | None:
+    """K* over replicates; None where it would repeat the table of studies."""
+    return _table(k_star, "studies", list(k_star.columns)) if k_star["replicates"].max() > 1 else None
 
 
 def _table(frame: pd.DataFrame, what: str, columns: Sequence[str], precise: frozenset[str] = frozenset()) -> Sortable:
     """The columns that hold anything, without what is said elsewhere on the page."""
-    hidden = {"command", "folder", *chain.from_iterable(ENDS.values())}
+    hidden = {"command", "folder", *chain.from_iterable(ends_of(frame).values())}
     if not frame.empty:
         by_workload = frame.groupby("workload")
         hidden.update(name for name in SAID_ONCE if name in frame and by_workload[name].nunique().max() <= 1)
         hidden.update(["workload"] if len(by_workload) == 1 else [])
-    kept = filled(frame, [name for name in columns if name not in hidden])
+    kept = filled(frame, [name for name in columns if name in frame and name not in hidden])
     return sortable(frame, f"{len(frame)} {what}. A header sorts.", kept, precise)

@@ -7,17 +7,9 @@ from typing import Any
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from dps.analysis.study_table import SEARCHES
 from dps.report.wording import interval, is_empty, shown
 
-# Columns that hold the ends of another column's interval.
-ENDS = {
-    **{name: (f"{name}_low", f"{name}_high") for name in SEARCHES},
-    "c1": ("c1_low", "c1_high"),
-    "c2": ("c2_low", "c2_high"),
-    "critical_batch_size": ("critical_low", "critical_high"),
-    "linear_limit": ("linear_limit_low", "linear_limit_high"),
-}
+STEMS = {"critical_batch_size": "critical"}  # of the columns that hold the ends of a column's interval, if not its name
 HEADERS = {"steps_to_result": "K*"}
 
 
@@ -52,8 +44,18 @@ def sortable(frame: pd.DataFrame, caption: str, columns: Sequence[str], precise:
     """The frame's columns as a table; those of `precise` have a digit more."""
     numeric = {name: is_numeric_dtype(frame[name]) for name in columns}
     heads = [Column(HEADERS.get(name, name.replace("_", " ")), numeric[name]) for name in columns]
-    rows = [[_cell(name, row, numeric[name], precise) for name in columns] for row in frame.to_dict(orient="records")]
+    ends = ends_of(frame)
+    rows = [
+        [_cell(name, row, ends.get(name, ()), numeric[name], precise) for name in columns]
+        for row in frame.to_dict(orient="records")
+    ]
     return Sortable(caption, heads, rows)
+
+
+def ends_of(frame: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """The columns of a frame that have an interval, each with the two that hold its ends."""
+    stems = {name: STEMS.get(name, name) for name in frame.columns}
+    return {name: (f"{stem}_low", f"{stem}_high") for name, stem in stems.items() if f"{stem}_low" in stems}
 
 
 def filled(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
@@ -61,7 +63,7 @@ def filled(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     return [name for name in columns if not all(is_empty(value) for value in frame[name])]
 
 
-def _cell(name: str, row: Mapping[Any, Any], numeric: bool, precise: Collection[str]) -> Cell:
+def _cell(name: str, row: Mapping[Any, Any], ends: Sequence[str], numeric: bool, precise: Collection[str]) -> Cell:
     value = row[name]
-    ends = interval(name, *(row[end] for end in ENDS[name])) if name in ENDS else ""
-    return Cell(shown(name, value, precise), ends, "" if is_empty(value) else str(value), numeric)
+    words = interval(name, *(row[end] for end in ends)) if ends else ""
+    return Cell(shown(name, value, precise), words, "" if is_empty(value) else str(value), numeric)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ LEGEND = (
     f"In each cell: K*, the metaparameters of the best trial, and how many trials are {' / '.join(STATUSES)}; "
     "- means goal not reached."
 )
+REPLICATES = "Above them, of a study that is repeated: the geometric mean of its replicates' K* and its 95% interval."
 
 
 def show(folders: Sequence[Path], console: Console | None = None) -> None:
@@ -38,6 +39,8 @@ def show(folders: Sequence[Path], console: Console | None = None) -> None:
         console.print(Text(_title(key, list(found), studies), style="bold"))
         console.print(k_star_table(studies))
     console.print(LEGEND if found else "No study has recorded a trial yet.", highlight=False)
+    if any(study["replicate"].max() > 0 for studies in found.values() for study in studies):
+        console.print(REPLICATES, highlight=False)
 
 
 def _title(key: tuple[Any, ...], keys: Sequence[tuple[Any, ...]], studies: Sequence[pd.DataFrame]) -> str:
@@ -58,28 +61,44 @@ def k_star_table(studies: Sequence[pd.DataFrame]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    cells: dict[tuple[int, float], list[Text]] = {}
-    for study in studies:
+    cells: dict[tuple[int, float], list[pd.DataFrame]] = {}
+    for study in sorted(studies, key=lambda study: int(study["replicate"].iloc[0])):
         place = (int(study["batch_size"].iloc[0]), float(study["sparsity"].iloc[0]))
-        cells.setdefault(place, []).append(_cell(study))
+        cells.setdefault(place, []).append(study)
     sparsities = sorted({sparsity for _, sparsity in cells})
     table = Table(show_lines=True)
     table.add_column("batch size", justify="right", no_wrap=True)
     for sparsity in sparsities:
         table.add_column(wording.sparsity_name(sparsity), overflow="fold")
     for batch_size in sorted({batch_size for batch_size, _ in cells}):
-        row = [Text("\n").join(cells.get((batch_size, sparsity), [])) for sparsity in sparsities]
-        table.add_row(str(batch_size), *row)
+        places = [cells.get((batch_size, sparsity), []) for sparsity in sparsities]
+        table.add_row(str(batch_size), *(Text("\n").join(_cell(replicates)) for replicates in places))
     return table
 
 
-def _cell(study: pd.DataFrame) -> Text:
+def _cell(replicates: Sequence[pd.DataFrame]) -> Iterator[Text]:
+    """K* over the replicates of a study, where there are several, and what each of them found."""
     from rich.text import Text
 
-    winner = records.best(study)
-    counts = "/".join(str((study["status"] == status).sum()) for status in STATUSES)
+    winners = [records.best(study) for study in replicates]
+    known = [int(winner["steps_to_result"]) for winner in winners if winner is not None]
+    numbers = {int(study["replicate"].iloc[0]) for study in replicates}
+    if len(known) == len(numbers) == len(replicates) > 1:
+        from dps.analysis.pooled import geometric_mean
+
+        mean, low, high = geometric_mean(known, int(replicates[0]["interval_steps"].iloc[0]))
+        yield Text.assemble((f"{mean:.0f}", "bold"), f" ({low:.0f} to {high:.0f})")
+    for study, winner in zip(replicates, winners, strict=True):
+        yield from _found(study, winner)
+
+
+def _found(study: pd.DataFrame, winner: pd.Series[Any] | None) -> Iterator[Text]:
+    from rich.text import Text
+
     if winner is None:
-        return Text(f"{wording.NOTHING}\n{counts}")
-    known = {name: winner[name] for name in records.metaparameters_of(study) if not wording.is_empty(winner[name])}
-    values = [f"{name}={wording.metaparameter(value)}" for name, value in known.items()]
-    return Text.assemble((str(winner["steps_to_result"]), "bold"), "\n", " ".join(values), "\n", counts)
+        yield Text(wording.NOTHING)
+    else:
+        known = {name: winner[name] for name in records.metaparameters_of(study) if not wording.is_empty(winner[name])}
+        yield Text(str(winner["steps_to_result"]), "bold")
+        yield Text(" ".join(f"{name}={wording.metaparameter(value)}" for name, value in known.items()))
+    yield Text("/".join(str((study["status"] == status).sum()) for status in STATUSES))

@@ -55,9 +55,14 @@ def sparsity_name(sparsity: float) -> str:
 
 def trials_a_study(counts: Iterable[int]) -> str:
     """For example "100 trials a study", or "4 to 6 trials a study", of the numbers of trials of several studies."""
+    return f"{counted(counts, 'trial')} a study"
+
+
+def counted(counts: Iterable[int], noun: str) -> str:
+    """For example "1 trial" or "2 to 3 trials", of several numbers of them."""
     low, high = min(counts := list(counts)), max(counts)
     count = str(low) if low == high else f"{low} to {high}"
-    return f"{count} {'trial' if count == '1' else 'trials'} a study"
+    return f"{count} {noun if count == '1' else f'{noun}s'}"
 
 
 def is_empty(value: Any) -> bool:

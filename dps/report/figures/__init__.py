@@ -31,7 +31,7 @@ def _drawings(results: Results, asked: Collection[str]) -> Iterator[tuple[str, I
     Figures 7 to 11 show all optimizers: with one alone they would repeat Figure 1, and are left out where that is
     asked for. Trials that the paper shows in one of the Figures 13 to 18 are Figure 3 where that is not asked for.
     """
-    workloads = subjects(results.studies[results.studies["state"] == "finished"])
+    workloads = subjects(results.k_star[results.k_star["state"] == "finished"])
     frames = (results.studies, results.smoothness, results.losses)
     looks = style.sparsity_looks(float(sparsity) for frame in frames for sparsity in frame["sparsity"])
     for workload in workloads:

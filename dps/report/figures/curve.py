@@ -19,9 +19,11 @@ def by_place(studies: pd.DataFrame) -> pd.DataFrame:
 
 
 def plot(axes: Axes, studies: pd.DataFrame, label: str, look: Look) -> None:
-    """Draws K* of studies that reached the goal, all of one sparsity."""
-    x, y = (studies[name].to_numpy(float) for name in ("batch_size", "steps_to_result"))
+    """Draws K* of studies that reached the goal, all of one sparsity, each with its interval where it has one."""
+    columns = ("batch_size", "steps_to_result", "steps_to_result_low", "steps_to_result_high")
+    x, y, low, high = (studies[name].to_numpy(float) for name in columns)
     axes.plot(x, y, label=label, **look)
+    axes.vlines(x, low, high, color=look["color"], linewidth=0.8)
 
 
 def left_out(studies: pd.DataFrame) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from dps.analysis.columns import CELL, GRID, WORKLOAD
 from dps.analysis.networks import criteria, of_criterion, recorded_with
-from dps.report.wording import trials_a_study
+from dps.report.wording import counted, trials_a_study
 
 NAMES = {
     "digits": "Digits",
@@ -32,6 +32,7 @@ Key = Mapping[str, Any]
 class Subject:
     """The rows of one workload, goal and pruning criterion; those of dense networks belong to every criterion.
 
+    They are those of pooled studies, or of measurements.
     `key` has the columns of WORKLOAD, "pruning" and, for studies, "goal_error"; `name` is unique and safe in a file's
     name.
     """
@@ -47,8 +48,8 @@ class Subject:
 
     @property
     def heading(self) -> str:
-        """The title, the goal and the number of trials."""
-        return f"{self.title}: goal error {self.key['goal_error']:g}, {trials_a_study(self.rows['trials'])}"
+        """The title, the goal and the number of trials, and of replicates where there are any."""
+        return f"{self.title}: goal error {self.key['goal_error']:g}, {_repeated(self.rows)}"
 
     def trials(self, trials: pd.DataFrame) -> pd.DataFrame:
         """The trials of the subject's studies."""
@@ -72,8 +73,8 @@ class Family:
     @property
     def heading(self) -> str:
         """Data set, model, schedule, goal and number of trials."""
-        trials = trials_a_study(pd.concat([subject.rows["trials"] for subject in self.subjects.values()]))
-        return f"{setting(self.key)}: goal error {self.key['goal_error']:g}, {trials}"
+        rows = pd.concat([subject.rows for subject in self.subjects.values()])
+        return f"{setting(self.key)}: goal error {self.key['goal_error']:g}, {_repeated(rows)}"
 
 
 def subjects(frame: pd.DataFrame) -> list[Subject]:
@@ -117,9 +118,14 @@ def safe(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9-]+", "_", text)
 
 
+def _repeated(studies: pd.DataFrame) -> str:
+    text = trials_a_study(studies["trials"])
+    return text if studies["replicates"].max() == 1 else f"{text}, {counted(studies['replicates'], 'replicate')}"
+
+
 def _of_criterion(rows: pd.DataFrame, criterion: str) -> pd.DataFrame:
     """Sparse rows of the criterion and all dense ones, those recorded with it in place of others of the same trial."""
-    same = [name for name in (*CELL, "trial", "step") if name in rows.columns]
+    same = [name for name in (*CELL, "replicate", "trial", "step") if name in rows.columns]
     return recorded_with(of_criterion(rows, criterion), criterion, same)
 
 

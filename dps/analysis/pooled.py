@@ -1,0 +1,59 @@
+"""k_star.csv: K* of each study over its replicates, which repeat it with other data, weights and search points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dps.analysis.columns import CELL, PROTOCOL, STUDY
+from dps.analysis.k_star import LEVEL
+
+COLUMNS = (
+    *(*PROTOCOL, *CELL, "trials", "replicates", "reached"),
+    *("steps_to_result", "steps_to_result_low", "steps_to_result_high", "state"),
+)
+WHOLE = ("interval_steps", "max_steps", "batch_size", "trials", "replicates", "reached")
+
+
+def pooled(studies: pd.DataFrame) -> pd.DataFrame:
+    """A row for each study of the rows of study.csv: K* in steps, the geometric mean over its replicates.
+
+    `steps_to_result_low` and `_high` are the ends of its 95% interval, empty with one replicate. `replicates` are those
+    that are finished, `reached` those of them that reached the goal; K* is empty where one did not. `trials` are those
+    of the replicate that has the fewest. The state is "running" while no replicate is finished.
+    """
+    rows = [_row(rows) for _, rows in studies.groupby(list(STUDY))]
+    types = dict.fromkeys(WHOLE, "Int64") | dict.fromkeys(COLUMNS[-4:-1], "float64")
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(types)
+
+
+def geometric_mean(steps: Sequence[float], interval_steps: int) -> tuple[float, float, float]:
+    """The geometric mean of K* (R,) of R replicates, and its t interval on the log scale; nan with one replicate.
+
+    The spread is taken to be no less than that of K* evenly spread over one check interval, to which K* is rounded.
+    """
+    from scipy.stats import t
+
+    logs = np.log(steps)
+    if len(logs) == 1:
+        return float(steps[0]), math.nan, math.nan
+    mean = math.exp(logs.mean())
+    spread = max(logs.std(ddof=1), interval_steps / mean / math.sqrt(12))
+    half = t.ppf((1 + LEVEL) / 2, len(logs) - 1) * spread / math.sqrt(len(logs))
+    return mean, mean * math.exp(-half), mean * math.exp(half)
+
+
+def _row(replicates: pd.DataFrame) -> dict[str, Any]:
+    first = replicates.iloc[0]
+    finished = replicates[replicates["state"] == "finished"]
+    known = finished["steps_to_result"].dropna()
+    row = {name: first[name] for name in (*PROTOCOL, *CELL)}
+    row |= {"trials": replicates["trials"].min(), "replicates": len(finished), "reached": len(known)}
+    row["state"] = "running" if finished.empty else "finished"
+    if len(known) == len(finished) > 0:
+        row |= dict(zip(COLUMNS[-4:-1], geometric_mean(known.tolist(), int(first["interval_steps"])), strict=True))
+    return row
