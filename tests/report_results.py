@@ -38,6 +38,7 @@ def study(batch_size: int, sparsity: float, steps: int | None, **other: Any) -> 
         "best_of_5_low": steps,
         "best_of_5_high": None if steps is None else steps + 160,
         **dict.fromkeys((f"best_of_{trials}{end}" for trials in (10, 25) for end in ("", "_low", "_high")), None),
+        "train_seconds": 1.5 if found else None,
         "best_trial": 7 if found else None,
         "lr": 0.0123456 * batch_size / 16 if found else float("nan"),
         "momentum": 0.98765 if found else float("nan"),

@@ -79,13 +79,13 @@ def _outcome(lr: float, momentum: float | None, batch_size: int, sparsity: float
 
 def made_up(trials: pd.DataFrame, **frames: pd.DataFrame) -> Results:
     """Results of these trials: K* of each study, a made-up fit, and no measurements but those given."""
-    shared = [*MEASURED[:6], "goal_error", "interval_steps", "max_steps", "batch_size", "sparsity"]
+    shared = [*MEASURED[:6], "goal_error", "interval_steps", "max_steps", "batch_size", "sparsity", "replicate"]
     rows = []
     for key, study in trials.groupby(shared):
         best = records.best(study)
         steps = None if best is None else best["steps_to_result"]
         row = {**dict(zip(shared, key, strict=True)), "trials": len(study), "steps_to_result": steps}
-        row |= {"replicate": 0, "state": "finished"}
+        row |= {"state": "finished", "train_seconds": None if steps is None else 0.01 * steps}
         rows.append(row)
     studies = pd.DataFrame(rows)
     studies = studies.astype({"steps_to_result": "Int64", "batch_size": "Int64"})

@@ -322,7 +322,7 @@ def test_two_criteria_and_two_goals_are_curves_of_their_own(sweep: Path, tmp_pat
     [
         (
             {},
-            r"are both w with goal\.error=0\.02 at batch_size=4 sparsity=0 pruning=snip replicate=0; give only one of the",
+            r"are both w with goal\.error=0\.02 at batch_size=4 sparsity=0 pruning=snip replicate=0; give only one of",
         ),
         ({"interval_steps": 32}, r"interval_steps is 16 in the one and 32 in the other; report on them apart"),
         ({"max_steps": 9}, r"max_steps is 4000 in the one and 9 in the other"),

@@ -4,7 +4,7 @@ import io
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from artists import line, points, shown, xy
-from matplotlib.collections import PolyCollection
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 from report_trials import SPARSITIES, made_up, made_up_measurements, made_up_trials
+from scipy import stats
 
 from dps.analysis.results import Results
 from dps.report.figures import NUMBERS, draw
@@ -110,7 +112,7 @@ def test_no_fit_is_drawn_where_none_is_known_and_one_study_is_enough() -> None:
     ]
     stems = set(drawn(results, *NUMBERS))
     name = "mnist_simple_cnn_momentum"
-    assert stems == {f"figure_1_{name}", f"figure_14_{name}", f"figure_4_{name}"}
+    assert stems == {f"figure_{number}_{name}" for number in ("1", "4", "14", "costs")}
 
 
 def optimizers(*names: str, **changed: Any) -> pd.DataFrame:
@@ -309,7 +311,8 @@ def test_batch_sizes_and_steps_have_ticks_at_powers_of_two_within_the_axis(every
 def test_every_figure_fits_a_page_with_its_text_inside_and_its_legend_beside_the_data(
     everything: dict[str, Figure],
 ) -> None:
-    assert {int(stem.split("_")[1]) for stem in everything} == {1, 2, 3, 4, 5, 6, 7, 12, 13, 14, 18}
+    numbers = {*map(str, (1, 2, 3, 4, 5, 6, 7, 12, 13, 14, 18)), "costs"}
+    assert {stem.split("_")[1] for stem in everything} == numbers
     for stem, figure in everything.items():
         width, height = figure.get_size_inches()
         assert width in {3.4, 7.0} and height <= 9.2, stem
@@ -343,7 +346,7 @@ def test_studies_still_running_and_absent_measurements_are_not_drawn() -> None:
     results = made_up(made_up_trials((4, 16), (0.0, 0.9)))
     results.studies.loc[results.studies["batch_size"] == 16, "state"] = "running"
     figures = drawn(results, *NUMBERS)
-    assert [stem.split("_")[1] for stem in figures] == ["1", "4", "12", "14"]
+    assert [stem.split("_")[1] for stem in figures] == ["1", "4", "12", "14", "costs"]
     assert points(shown(figures["figure_1_mnist_simple_cnn_momentum"])["dense"], "dense")[0][0] == 4
     assert set(shown(figures["figure_14_mnist_simple_cnn_momentum"])) == {"S=0%, B=4", "S=90%, B=4"}
     assert not drawn(replace(results, studies=results.studies.assign(state="running")), *NUMBERS)
@@ -394,5 +397,45 @@ def test_titles_say_how_many_trials_a_study_has() -> None:
 
 @pytest.mark.parametrize("number", ["0", "19", "1a", ""])
 def test_an_unknown_figure_is_refused_with_the_known_ones(number: str) -> None:
-    with pytest.raises(ValueError, match=rf"^figure '{number}' is not known; the figures are 1, 2, .*, 17, 18$"):
+    with pytest.raises(ValueError, match=rf"^figure '{number}' is not known; the figures are 1, 2, .*, 17, 18, costs$"):
         draw(made_up(made_up_trials((4,))), ["1", number])
+
+
+def replicated(trials: pd.DataFrame, factors: Sequence[float]) -> pd.DataFrame:
+    """The trials again and again, each time as another replicate that takes so many times the steps."""
+    found = []
+    for replicate, factor in enumerate(factors):
+        steps = (trials["steps_to_result"].astype(float) * factor).round().astype("Int64")
+        found.append(trials.assign(replicate=replicate, steps_to_result=steps))
+    return pd.concat(found, ignore_index=True)
+
+
+def uprights(axes: Axes) -> list[tuple[float, float, float]]:
+    """The upright lines as (x, low, high), without those that have no length."""
+    lines = [one for part in axes.collections if isinstance(part, LineCollection) for one in part.get_segments()]
+    return [(x, low, high) for (x, low), (_, high) in lines if np.isfinite([low, high]).all()]
+
+
+def test_replicates_are_one_point_with_the_interval_of_their_geometric_mean() -> None:
+    trials = made_up_trials((4, 16, 64), (0.0,))
+    steps = k_star(trials)
+    figure = only(made_up(replicated(trials, (1, 2, 4))), "1")
+    assert "6 trials a study, 3 replicates" in figure.get_suptitle().replace("\n", " ")
+    panel = shown(figure)["dense"]
+    expected = [(b, 2 * k) for b, k in of(steps, 0.0)]
+    assert points(panel, "dense") == near(expected)
+    half = stats.t.ppf(0.975, 2) * math.log(2) / math.sqrt(3)
+    bars = [(b, k * math.exp(-half), k * math.exp(half)) for b, k in expected]
+    np.testing.assert_allclose(uprights(panel), bars)
+
+
+def test_costs_are_steps_examples_and_seconds_of_the_best_trials() -> None:
+    trials = made_up_trials((4, 16, 64), (0.0, 0.9))
+    steps = k_star(trials)
+    figure = only(made_up(trials), "costs")
+    panels = {axes.get_ylabel(): axes for axes in figure.axes}
+    assert list(panels) == ["steps K*", "examples K* B", "seconds of the best trial"]
+    factors: list[Callable[[int], float]] = [lambda b: 1, lambda b: b, lambda b: 0.01]
+    for factor, axes in zip(factors, panels.values(), strict=True):
+        for sparsity in (0.0, 0.9):
+            assert points(axes, NAMES[sparsity]) == near((b, k * factor(b)) for b, k in of(steps, sparsity))

@@ -31,18 +31,19 @@ def pooled(studies: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(types)
 
 
-def geometric_mean(steps: Sequence[float], interval_steps: int) -> tuple[float, float, float]:
-    """The geometric mean of K* (R,) of R replicates, and its t interval on the log scale; nan with one replicate.
+def geometric_mean(values: Sequence[float], interval: float = 0) -> tuple[float, float, float]:
+    """The geometric mean of R positive values, one a replicate, and its t interval on the log scale; nan with one.
 
-    The spread is taken to be no less than that of K* evenly spread over one check interval, to which K* is rounded.
+    The spread is taken to be no less than that of values spread evenly over the `interval` that they are rounded to,
+    for K* that between two checks.
     """
     from scipy.stats import t
 
-    logs = np.log(steps)
+    logs = np.log(values)
     if len(logs) == 1:
-        return float(steps[0]), math.nan, math.nan
+        return float(values[0]), math.nan, math.nan
     mean = math.exp(logs.mean())
-    spread = max(logs.std(ddof=1), interval_steps / mean / math.sqrt(12))
+    spread = max(logs.std(ddof=1), interval / mean / math.sqrt(12))
     half = t.ppf((1 + LEVEL) / 2, len(logs) - 1) * spread / math.sqrt(len(logs))
     return mean, mean * math.exp(-half), mean * math.exp(half)
 

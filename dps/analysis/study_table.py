@@ -25,6 +25,7 @@ FOUND = (
     *(f"{name}{end}" for name in SEARCHES for end in ("", "_low", "_high")),
     "best_trial",
 )
+SECONDS = "train_seconds"  # of the best trial
 SAID = ("boundary", "space", "state", "command", "folder")
 
 
@@ -61,6 +62,7 @@ def _types(metaparameters: Sequence[Metaparameter]) -> dict[str, type]:
     return {
         **{name: records.TYPES[name] for name in (*PROTOCOL, *CELL, "replicate")},
         **dict.fromkeys(("trials", *STATUSES, *FOUND), int),
+        SECONDS: float,
         **{one.name: one.type for one in metaparameters},
         **dict.fromkeys(SAID, str),
     }
@@ -79,7 +81,7 @@ def _row(study: StudyFolder, metaparameters: Sequence[Metaparameter]) -> dict[st
         found = k_star.best_of(*bounds, trials)
         row |= {f"{name}{end}": _steps(value) for end, value in zip(("", "_low", "_high"), found, strict=True)}
     if best is not None:
-        row |= {"steps_to_result": best["steps_to_result"], "best_trial": best["trial"]}
+        row |= {"steps_to_result": best["steps_to_result"], "best_trial": best["trial"], SECONDS: best[SECONDS]}
         row |= {one.name: best[one.name] for one in metaparameters if one.name in best}
     return row | {
         "boundary": "" if best is None else study.boundary(best),

@@ -1,4 +1,4 @@
-"""The figures of the reference study, by its own numbers, of whatever results there are."""
+"""The figures of the reference study, by its own numbers, and the costs, of whatever results there are."""
 
 from collections.abc import Collection, Iterator, Sequence
 
@@ -6,11 +6,12 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from dps.analysis.results import Results
-from dps.report.figures import courses, learning_rate, metaparameters, optimizers, paper, ratio, scaling, style
+from dps.report.figures import costs, courses, learning_rate, metaparameters, optimizers, paper, ratio, scaling, style
 from dps.report.figures.style import Drawing
 from dps.report.figures.subject import families, subjects
 
-NUMBERS = tuple(str(number) for number in range(1, 19))
+COSTS = "costs"
+NUMBERS = (*map(str, range(1, 19)), COSTS)  # of the paper, and one of our own
 
 
 def draw(results: Results, numbers: Sequence[str]) -> Iterator[tuple[str, str, Figure]]:
@@ -22,7 +23,7 @@ def draw(results: Results, numbers: Sequence[str]) -> Iterator[tuple[str, str, F
     if unknown := [number for number in numbers if number not in NUMBERS]:
         raise ValueError(f"figure {unknown[0]!r} is not known; the figures are {', '.join(NUMBERS)}")
     matplotlib.rcParams.update(style.PARAMETERS)
-    return _named(sorted(_drawings(results, numbers), key=lambda drawing: int(drawing[0])), numbers)
+    return _named(sorted(_drawings(results, numbers), key=lambda drawing: NUMBERS.index(drawing[0])), numbers)
 
 
 def _drawings(results: Results, asked: Collection[str]) -> Iterator[tuple[str, Iterator[Drawing]]]:
@@ -39,6 +40,7 @@ def _drawings(results: Results, asked: Collection[str]) -> Iterator[tuple[str, I
         yield "1", scaling.draw_one(workload, results.theory, looks)
         yield own if own in asked else "3", metaparameters.draw(workload, results.trials, results.metaparameters)
         yield "4", learning_rate.draw(workload, results.trials)
+        yield COSTS, costs.draw(workload, results.studies, looks)
     for family in families(workloads):
         number = paper.scaling_number(family.key)
         yield "2", optimizers.draw(family)
@@ -55,4 +57,4 @@ def _named(drawings: Sequence[tuple[str, Iterator[Drawing]]], asked: Collection[
             for name, caption, figure in of_number:
                 figure.draw_without_rendering()  # settles the layout once, not again for each file it is saved to
                 figure.set_layout_engine("none")
-                yield f"figure_{number}_{name}", f"Figure {number}. {caption}", figure
+                yield f"figure_{number}_{name}", caption if number == COSTS else f"Figure {number}. {caption}", figure
