@@ -13,7 +13,7 @@ import pandas as pd
 
 from dps.protocol.metaparameters import Metaparameter, declared
 from dps.protocol.space import Dimension, parse, sample
-from dps.storage import environments, ownership, records
+from dps.storage import confirmations, environments, ownership, records
 from dps.storage.files import damaged, read_yaml
 
 CHECKPOINTS = "trials=*.ckpt"
@@ -85,7 +85,7 @@ class StudyFolder:
 
 
 def find(folders: Iterable[Path], patterns: Sequence[str]) -> list[Path]:
-    """The folders, at or below those given, that hold a file of these names; each once, in order.
+    """The folders, at or below those given, that hold a file of these names; each once, in order, none of fresh seeds.
 
     ValueError where a folder does not exist or nothing is found in it.
     """
@@ -94,6 +94,7 @@ def find(folders: Iterable[Path], patterns: Sequence[str]) -> list[Path]:
         if not folder.is_dir():
             raise ValueError(f"{folder} is not a folder; give the folder of a sweep or of a study")
         here = sorted({path.parent for pattern in patterns for path in folder.rglob(pattern)})
+        here = [path for path in here if not confirmations.is_run(path)]
         if not here:
             raise ValueError(f"{folder} holds no {' or '.join(patterns)}; give a folder that does, at any depth")
         for path in here:

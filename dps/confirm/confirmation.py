@@ -1,0 +1,94 @@
+"""One study and the configurations of it that are trained again: what each fresh seed runs, and what they showed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from dps import main
+from dps.analysis.confirmed import summary
+from dps.engine.study import Study
+from dps.protocol.metaparameters import declared
+from dps.storage import confirmations, records
+
+FIRST_FRESH = 1_000_000  # the replicate of the first fresh seed: more than any search has
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """A study's `folder`, its configuration, and the `configurations` that are trained again, as best_configurations
+    has them, each for `max_steps` at most; `k_stars` are those of its replicates, None where the goal was not reached.
+    """
+
+    folder: Path
+    cfg: DictConfig
+    configurations: pd.DataFrame
+    k_stars: Sequence[int | None]
+    max_steps: int
+
+    def study(self, seed: int) -> Study:
+        """What a fresh seed, counted from 0, runs: all configurations, from one start, on one split and order.
+
+        ValueError where what was typed is wrong.
+        """
+        cfg = self.cfg.copy()
+        with open_dict(cfg):
+            cfg.folder = str(confirmations.run_folder(self.folder, seed))
+            cfg.trial, cfg.seed, cfg.replicate = list(range(len(self.configurations))), 0, FIRST_FRESH + seed
+            cfg.race, cfg.max_steps, cfg.logger = False, self.max_steps, None
+            cfg.callbacks = {"goal": cfg.callbacks.goal}  # the others measure
+            cfg.bookkeeping.pop("progress", None)
+            for one in declared(cfg.get("metaparameters")):
+                if one.name in self.configurations:
+                    OmegaConf.update(cfg, one.option, self.configurations[one.name].tolist())
+        return Study.parse(cfg)
+
+    def train(self, seed: int, overrides: Sequence[str]) -> None:
+        """Train what is missing of a fresh seed, and bring confirm.csv up to date."""
+        main.run(self.study(seed), list(overrides))
+        self.record()
+
+    def record(self) -> None:
+        """Write confirm.csv from the seeds all of whose runs have ended: the fast runs of another end first."""
+        confirmations.write(self.folder, summary(self.configurations, self._steps(), self.max_steps))
+
+    def seeds_trained(self) -> list[int]:
+        """The fresh seeds all of whose runs have ended."""
+        there = (self.folder / confirmations.FOLDER).glob("seed=*")
+        numbers = sorted(int(path.name.removeprefix("seed=")) for path in there)
+        return [n for n in numbers if len(self._runs(n)) == len(self.configurations)]
+
+    def refuse_other(self) -> None:
+        """ValueError where the study's confirm.csv is of other configurations, or of another budget of steps."""
+        there = confirmations.read(self.folder)
+        if there is None:
+            return
+        path, remedy = self.folder / confirmations.FILE, f"remove it and {self.folder / confirmations.FOLDER}/"
+        if len(there) != (count := len(self.configurations)):
+            raise ValueError(
+                f"--configurations: {path} is of {len(there)} and not of {count}; give as many, or {remedy}"
+            )
+        if (before := int(there["max_steps"].iloc[0])) != self.max_steps:
+            what = f"{path} trains for {before} steps and not for {self.max_steps}"
+            raise ValueError(f"--times: {what}; give what was given then, or {remedy}")
+        names = list(self.configurations.columns)
+        for (_, old), (_, new) in zip(there[names].iterrows(), self.configurations.iterrows(), strict=True):
+            if not old.equals(new):
+                trials = (f"trial {row['trial']:g} of replicate {row['replicate']:g}" for row in (old, new))
+                what = f"its number {old['rank']:g} is {' and not '.join(trials)}"
+                raise ValueError(f"{path} is of another search, for {what}; to confirm this one, {remedy}")
+
+    def _runs(self, seed: int) -> pd.DataFrame:
+        return records.read(confirmations.run_folder(self.folder, seed))
+
+    def _steps(self) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        """Steps to the goal (S, C) of the seeds trained, infinite where one did not arrive."""
+        found = [self._runs(seed).sort_values("trial")["steps_to_result"] for seed in self.seeds_trained()]
+        rows = [steps.astype("float64").fillna(math.inf).tolist() for steps in found]
+        return np.array(rows, float).reshape(len(rows), len(self.configurations))

@@ -1,0 +1,71 @@
+"""The table that ends a confirmation: beside K* of each search, what its best configuration does with fresh seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from dps.analysis.confirmed import confirmed
+from dps.confirm.confirmation import Confirmation
+from dps.report import wording
+from dps.storage import confirmations
+
+LEGEND = (
+    "K* is the least of one search's trials, by replicate. The confirmed K* is the median steps of the configuration "
+    "that is best with fresh seeds, one that does not arrive counting as infinite. Intervals are of 95%."
+)
+
+
+def show(studies: Sequence[Confirmation], console: Console | None = None) -> None:
+    """Prints a table for each workload and goal, a row for each study."""
+    console = console or Console(highlight=False)
+    tables: dict[str, Table] = {}
+    for one in sorted(studies, key=lambda one: (one.cfg.sparsity, one.cfg.batch_size)):
+        title = f"{one.cfg.workload}: steps to a validation error of {one.cfg.goal.error:g}"
+        tables.setdefault(title, _empty()).add_row(*_row(one))
+    for title, table in tables.items():
+        console.print(title, style="bold")
+        console.print(table)
+    console.print(LEGEND)
+
+
+def _empty() -> Table:
+    table = Table(show_lines=True)
+    for name in ("batch size", "network", "K*", "confirmed K*", "seeds that arrive", "best configuration"):
+        is_number = name in ("batch size", "K*", "confirmed K*")
+        table.add_column(name, justify="right" if is_number else "left")
+    return table
+
+
+def _row(one: Confirmation) -> list[str]:
+    found = ", ".join(wording.NOTHING if steps is None else str(steps) for steps in one.k_stars)
+    row = confirmed(one.folder)
+    assert row is not None, "it has just been trained"
+    return [
+        str(one.cfg.batch_size),
+        wording.sparsity_name(one.cfg.sparsity),
+        found,
+        _median(row),
+        _success(row),
+        _of(row),
+    ]
+
+
+def _median(row: pd.Series[Any]) -> str:
+    middle = wording.shown("median_steps", row["median_steps"])
+    return f"{middle}\n{wording.interval('median_steps', row['median_low'], row['median_high'])}"
+
+
+def _success(row: pd.Series[Any]) -> str:
+    low, high = row["success_low"], row["success_high"]
+    return f"{row['arrived']} of {row['seeds']} in {row['max_steps']} steps\n{low:.0%} to {high:.0%}"
+
+
+def _of(row: pd.Series[Any]) -> str:
+    names = confirmations.metaparameters_of(row.to_frame().T)
+    values = " ".join(f"{name}={wording.metaparameter(row[name])}" for name in names)
+    return f"{values}\nnumber {row['rank']} of the search: trial {row['trial']}, replicate {row['replicate']}"

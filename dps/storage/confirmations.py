@@ -1,0 +1,90 @@
+"""The durable record of a confirmation: confirm.csv, one row for each configuration that was trained with fresh seeds.
+
+It lies in the folder of a study, beside the folder that holds the runs themselves, one folder a seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dps.storage.files import damaged, read_csv, write_csv
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILE = "confirm.csv"
+FOLDER = "confirm"  # where the runs lie
+_BEFORE: dict[str, type[float]] = dict.fromkeys(("rank", "replicate", "trial"), int)
+_AFTER: dict[str, type[float]] = {
+    **dict.fromkeys(("steps_found", "seeds", "arrived"), int),
+    **dict.fromkeys(("success_rate", "success_low", "success_high"), float),
+    **dict.fromkeys(("median_steps", "median_low", "median_high", "max_steps"), int),
+}
+# Between them stand the metaparameters of the study.
+REMEDY = "restore the file, or remove it: dps-confirm writes it again from the runs"
+
+
+def run_folder(folder: Path, seed: int) -> Path:
+    """Where the runs of a fresh seed lie, in the folder of their study."""
+    return folder / FOLDER / f"seed={seed}"
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder is that of a fresh seed, and so holds no search."""
+    return path.parent.name == FOLDER and path.name.startswith("seed=")
+
+
+def read(folder: Path) -> pd.DataFrame | None:
+    """The configurations of a study as they were confirmed, by rank; None where none were, NA where a cell is empty.
+
+    ValueError on a damaged file.
+    """
+    import pandas as pd
+
+    path = folder / FILE
+    if (found := read_csv(path, _expected, REMEDY)) is None:
+        return None
+    header, lines = found
+    rows = [_parsed(path, line, dict(zip(header, values, strict=True))) for line, values in lines]
+    dtypes = {int: "Int64", float: "float64"}
+    types = {name: _type(name, [row[name] for row in rows]) for name in header}
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtypes[types[name]]) for name in header})
+
+
+def write(folder: Path, frame: pd.DataFrame) -> None:
+    """Replaces the study's confirm.csv by these rows, with columns as `read` gives them."""
+    import pandas as pd
+
+    assert list(frame.columns) == _expected(list(frame.columns))
+    rows = zip(*(frame[name].tolist() for name in frame.columns), strict=True)
+    write_csv(folder / FILE, list(frame.columns), (["" if pd.isna(v) else str(v) for v in row] for row in rows))
+
+
+def metaparameters_of(frame: pd.DataFrame) -> list[str]:
+    """The columns that hold metaparameters: those between trial and steps_found."""
+    return list(frame.columns)[len(_BEFORE) : -len(_AFTER)]
+
+
+def _expected(header: Sequence[str]) -> list[str]:
+    between = [name for name in header[len(_BEFORE) : -len(_AFTER)] if name not in _BEFORE and name not in _AFTER]
+    return [*_BEFORE, *between, *_AFTER]
+
+
+def _parsed(path: Path, line: int, texts: Mapping[str, str]) -> dict[str, float | None]:
+    row: dict[str, float | None] = {}
+    for name, text in texts.items():
+        kind = (_BEFORE | _AFTER).get(name) or (int if text.lstrip("-").isdecimal() else float)
+        try:
+            row[name] = kind(text) if text else None
+        except ValueError:
+            number = "an integer" if kind is int else "a number"
+            raise damaged(path, f"line {line}, column {name}: {text!r} is not {number}", REMEDY) from None
+    return row
+
+
+def _type(name: str, values: Sequence[float | None]) -> type[float]:
+    """A metaparameter is of integers where all its values are."""
+    known = (_BEFORE | _AFTER).get(name)
+    return known or (int if all(isinstance(value, int) for value in values) else float)
