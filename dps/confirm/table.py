@@ -15,8 +15,9 @@ from dps.report import wording
 from dps.storage import confirmations
 
 LEGEND = (
-    "K* is the least of one search's trials, by replicate. The confirmed K* is the median steps of the configuration "
-    "that is best with fresh seeds, one that does not arrive counting as infinite. Intervals are of 95%."
+    "K* is the least steps among the trials of a search, in each replicate. The confirmed K* is the median steps over "
+    "fresh seeds, of that configuration whose median is least; a seed that does not arrive counts as infinite. "
+    "Intervals are of 95%. confirm.csv in a study's folder has every configuration."
 )
 
 
@@ -42,17 +43,10 @@ def _empty() -> Table:
 
 
 def _row(one: Confirmation) -> list[str]:
-    found = ", ".join(wording.NOTHING if steps is None else str(steps) for steps in one.k_stars)
     row = confirmed(one.folder)
     assert row is not None, "it has just been trained"
-    return [
-        str(one.cfg.batch_size),
-        wording.sparsity_name(one.cfg.sparsity),
-        found,
-        _median(row),
-        _success(row),
-        _of(row),
-    ]
+    network, found = wording.sparsity_name(one.cfg.sparsity), "\n".join(wording.shown("", k) for k in one.k_stars)
+    return [str(one.cfg.batch_size), network, found, _median(row), _success(row), _configuration(one, row)]
 
 
 def _median(row: pd.Series[Any]) -> str:
@@ -62,10 +56,11 @@ def _median(row: pd.Series[Any]) -> str:
 
 def _success(row: pd.Series[Any]) -> str:
     low, high = row["success_low"], row["success_high"]
-    return f"{row['arrived']} of {row['seeds']} in {row['max_steps']} steps\n{low:.0%} to {high:.0%}"
+    return f"{row['arrived']} of {row['seeds']}\n{low:.0%} to {high:.0%}\nin {row['max_steps']} steps"
 
 
-def _of(row: pd.Series[Any]) -> str:
-    names = confirmations.metaparameters_of(row.to_frame().T)
-    values = " ".join(f"{name}={wording.metaparameter(row[name])}" for name in names)
-    return f"{values}\nnumber {row['rank']} of the search: trial {row['trial']}, replicate {row['replicate']}"
+def _configuration(one: Confirmation, row: pd.Series[Any]) -> str:
+    names = confirmations.metaparameters_of(one.configurations)
+    values = [f"{name}={wording.metaparameter(row[name])}" for name in names]
+    replicate = f" of replicate {row['replicate']}" if len(one.k_stars) > 1 else ""
+    return "\n".join([*values, f"trial {row['trial']}{replicate}"])

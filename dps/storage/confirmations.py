@@ -64,7 +64,8 @@ def write(folder: Path, frame: pd.DataFrame) -> None:
 
 def metaparameters_of(frame: pd.DataFrame) -> list[str]:
     """The columns that hold metaparameters: those between trial and steps_found."""
-    return list(frame.columns)[len(_BEFORE) : -len(_AFTER)]
+    columns = list(frame.columns)
+    return columns[len(_BEFORE) : columns.index("steps_found")]
 
 
 def _expected(header: Sequence[str]) -> list[str]:
