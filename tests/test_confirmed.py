@@ -94,7 +94,7 @@ def test_the_interval_of_the_confirmed_k_star_holds_its_median(same_data: float,
     `spread` is between the logs of the true medians: 0, where the choice is all luck, is the hardest. `same_data` is
     the part of a seed's variance that its five configurations share.
     """
-    generator, held, draws = np.random.default_rng(0), 0, 1500
+    generator, held, draws = np.random.default_rng(0), 0, 800
     medians = 320 * np.exp(spread * np.arange(5))
     for _ in range(draws):
         shared, own = generator.normal(size=(24, 1)), generator.normal(size=(24, 5))
