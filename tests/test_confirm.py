@@ -19,6 +19,7 @@ from dps.analysis.confirmed import confirmed
 from dps.analysis.results import gather
 from dps.confirm import main
 from dps.confirm.confirmation import FIRST_FRESH
+from dps.confirm.plan import plan
 from dps.engine import fit
 from dps.storage import confirmations
 
@@ -228,6 +229,19 @@ def test_without_an_arrived_trial_there_is_nothing_to_confirm(tmp_path: Path, mo
     refuse_to_train(monkeypatch)
     done = confirm(tmp_path)
     assert done.code == 1 and "no trial of any study reached the goal" in done.stderr
+
+
+def test_replicates_are_one_study(tmp_path: Path) -> None:
+    assert dps(tmp_path, *SEARCH[:-3], "hydra.sweeper.trials=2", "hydra.sweeper.replicates=2", "race=false").code == 0
+    folder = study(tmp_path, 8, "0.5")
+    (one,) = plan(tmp_path / "outputs", 10, None, [])
+    searches = [rows(folder), rows(folder / "replicate=1")]
+    assert one.folder == folder and [k for k in one.k_stars if k] == [int(s["steps_to_result"].min()) for s in searches]
+    taken = list(zip(*(one.configurations[name] for name in ("replicate", "trial", "lr")), strict=True))
+    assert all(searches[replicate]["lr"][trial] == lr for replicate, trial, lr in taken)
+    assert set(one.configurations["replicate"]) == {0, 1}
+    done = confirm(folder / "replicate=1")
+    assert done.code == 1 and f"is a replicate of the study {folder}: give the folder of the study" in done.stderr
 
 
 @pytest.mark.parametrize(

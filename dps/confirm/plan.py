@@ -43,7 +43,7 @@ def _by_study(folder: Path) -> list[list[StudyFolder]]:
         group.sort(key=lambda one: int(one.config.get("replicate", 0)))
         if group[0].path != home:
             raise ValueError(f"{folder} is a replicate of the study {home}: give the folder of the study")
-        refuse_mixtures(group)
+        refuse_mixtures([one for one in group if not one.trials.empty])
     return list(groups.values())
 
 
@@ -55,8 +55,8 @@ def _planned(
     k_stars = [None if one is None else int(one["steps_to_result"]) for one in best]
     if not (reached := [steps for steps in k_stars if steps is not None]):
         return None
-    cfg, first = configuration(group[0].path, overrides), group[0].first
-    max_steps, interval = int(first["max_steps"]), int(first["interval_steps"])
+    cfg = configuration(group[0].path, overrides)
+    max_steps, interval = cfg.max_steps, cfg.goal.interval_steps
     if times is not None:
         max_steps = min(max_steps, math.ceil(times * min(reached) / interval) * interval)
     configurations = best_configurations([one.trials for one in group], count)

@@ -10,14 +10,15 @@ from rich.console import Console
 from rich.table import Table
 
 from dps.analysis.confirmed import confirmed
+from dps.analysis.pooled import geometric_mean
 from dps.confirm.confirmation import Confirmation
 from dps.report import wording
 from dps.storage import confirmations
 
 LEGEND = (
-    "K* is the least steps among the trials of a search, in each replicate. The confirmed K* is the median steps over "
-    "fresh seeds, of that configuration whose median is least; a seed that does not arrive counts as infinite. "
-    "Intervals are of 95%. confirm.csv in a study's folder has every configuration."
+    "K* is the least steps among the trials of a search, of several replicates their geometric mean. The confirmed K* "
+    "is the median steps over fresh seeds, of that configuration whose median is least; a seed that does not arrive "
+    "counts as infinite. Intervals are of 95%. confirm.csv in a study's folder has every configuration."
 )
 
 
@@ -45,8 +46,18 @@ def _empty() -> Table:
 def _row(one: Confirmation) -> list[str]:
     row = confirmed(one.folder)
     assert row is not None, "it has just been trained"
-    network, found = wording.sparsity_name(one.cfg.sparsity), "\n".join(wording.shown("", k) for k in one.k_stars)
-    return [str(one.cfg.batch_size), network, found, _median(row), _success(row), _configuration(one, row)]
+    network = wording.sparsity_name(one.cfg.sparsity)
+    return [str(one.cfg.batch_size), network, _k_star(one), _median(row), _success(row), _configuration(one, row)]
+
+
+def _k_star(one: Confirmation) -> str:
+    """That of the search, or of its replicates: the geometric mean with its interval, and each."""
+    found = [wording.shown("steps_to_result", steps) for steps in one.k_stars]
+    known = [steps for steps in one.k_stars if steps is not None]
+    if len(known) == len(found) > 1:
+        mean, low, high = geometric_mean(known, one.cfg.goal.interval_steps)
+        found = [f"{mean:.0f}", f"{low:.0f} to {high:.0f}", f"({', '.join(found)})"]
+    return "\n".join(found)
 
 
 def _median(row: pd.Series[Any]) -> str:
