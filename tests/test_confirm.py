@@ -87,6 +87,7 @@ def whole(searched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(searched, copy)
     done = confirm(study(copy, 8, "0.5"), *TYPED)
     assert (done.code, done.stderr) == (0, "")
+    assert done.stdout.startswith("digits_simple_cnn_momentum: ")  # the table, and no progress of Lightning's
     return study(copy, 8, "0.5")
 
 
