@@ -85,7 +85,8 @@ def made_up(trials: pd.DataFrame, **frames: pd.DataFrame) -> Results:
         best = records.best(study)
         steps = None if best is None else best["steps_to_result"]
         row = {**dict(zip(shared, key, strict=True)), "trials": len(study), "steps_to_result": steps}
-        row |= {"state": "finished", "train_seconds": None if steps is None else 0.01 * steps}
+        row |= {"state": "finished", "folder": "/".join(map(str, key))}
+        row |= {"train_seconds": None if steps is None else 0.01 * steps}
         rows.append(row)
     studies = pd.DataFrame(rows)
     studies = studies.astype({"steps_to_result": "Int64", "batch_size": "Int64"})

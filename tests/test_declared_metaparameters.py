@@ -164,7 +164,7 @@ def test_each_has_a_plane_with_the_learning_rate_on_its_own_scale(found: Declare
 def test_the_terminal_shows_every_column_that_is_not_empty() -> None:
     frame = made_up_frame(4, 0.9)
     console = Console(file=io.StringIO(), record=True, width=200)
-    console.print(terminal.k_star_table([frame]))
+    console.print(terminal.k_star_table({Path("study"): frame}))
     found = re.findall(r"(\w+)=(\S+)", console.export_text())
     best = records.best(frame)
     assert best is not None and [name for name, _ in found] == ["lr", "momentum", *DECLARED]

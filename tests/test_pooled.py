@@ -60,7 +60,8 @@ def test_replicates_are_pooled_and_what_did_not_arrive_leaves_k_star_open() -> N
             study(64, 0.0, 608),
             study(64, 0.9, 3536, state="running"),
             study(64, 0.9, 3000, replicate=1),
-        )
+        ),
+        {},
     ).set_index(["batch_size", "sparsity"])
     dense, unreached, single, half = (found.loc[place] for place in [(16, 0.0), (16, 0.9), (64, 0.0), (64, 0.9)])
     assert dense["steps_to_result"] == pytest.approx(stats.gmean([1968, 2304, 1600]))

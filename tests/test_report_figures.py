@@ -413,7 +413,7 @@ def replicated(trials: pd.DataFrame, factors: Sequence[float]) -> pd.DataFrame:
 def uprights(axes: Axes) -> list[tuple[float, float, float]]:
     """The upright lines as (x, low, high), without those that have no length."""
     lines = [one for part in axes.collections if isinstance(part, LineCollection) for one in part.get_segments()]
-    return [(x, low, high) for (x, low), (_, high) in lines if np.isfinite([low, high]).all()]
+    return [(x, low, high) for (x, low), (_, high) in filter(len, lines) if np.isfinite([low, high]).all()]
 
 
 def test_replicates_are_one_point_with_the_interval_of_their_geometric_mean() -> None:
@@ -439,3 +439,17 @@ def test_costs_are_steps_examples_and_seconds_of_the_best_trials() -> None:
     for factor, axes in zip(factors, panels.values(), strict=True):
         for sparsity in (0.0, 0.9):
             assert points(axes, NAMES[sparsity]) == near((b, k * factor(b)) for b, k in of(steps, sparsity))
+
+
+def test_a_confirmed_k_star_is_a_point_with_its_interval_beside_k_star() -> None:
+    results = made_up(made_up_trials((4, 16, 64), (0.0,)))
+    folder = results.studies["folder"][1]
+    row = {"median_steps": 9000, "median_low": 8000, "median_high": 10000, "success_rate": 1.0, "success_low": 0.86}
+    row |= {"success_high": 1.0, "seeds": 24, "max_steps": 40000, "replicate": 0, "trial": 2}
+    results = replace(results, confirmed={folder: pd.Series(row, dtype=object)})
+    panel = shown(only(results, "1"))["dense"]
+    batch_size = int(results.studies["batch_size"][1])
+    assert points(panel, "confirmed K*, its interval") == [(batch_size, 9000)]
+    assert uprights(panel) == [(batch_size, 8000, 10000)]
+    low, high = panel.get_ylim()
+    assert low < 9000 < high

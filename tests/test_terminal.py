@@ -1,17 +1,23 @@
 import io
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from dps.analysis.confirmed import summary
+from dps.analysis.contenders import best_configurations
+from dps.analysis.pooled import geometric_mean
 from dps.report import terminal
-from dps.storage import records
+from dps.storage import confirmations, records
 
 
 def study(folder: Path, batch_size: int, sparsity: float, rows: list[dict[str, Any]], **changed: Any) -> Path:
     folder.mkdir()
-    common = {"workload": "digits_[cnn]", "optimizer": "momentum", "goal_error": 0.02, "status": "incomplete"}
+    common: dict[str, Any] = {"workload": "digits_[cnn]", "optimizer": "momentum", "goal_error": 0.02}
+    common |= {"status": "incomplete", "interval_steps": 16}
     common |= {"batch_size": batch_size, "sparsity": sparsity, "replicate": 0, **changed}
     records.merge(folder, [{**common, "trial": trial, **row} for trial, row in enumerate(rows)])
     return folder
@@ -100,3 +106,20 @@ def test_nothing_recorded_says_so(tmp_path: Path) -> None:
 )
 def test_momentum_near_one_stays_readable(tmp_path: Path, momentum: float, expected: str) -> None:
     assert f"momentum={expected} " in shown([study(tmp_path / "s", 4, 0, [done(16, momentum=momentum)])])
+
+
+def test_replicates_are_pooled_and_a_confirmed_k_star_stands_below(tmp_path: Path) -> None:
+    folder = study(tmp_path / "a", 16, 0, [done(100), {}])
+    again = study(tmp_path / "a" / "replicate=1", 16, 0, [{}, done(400, lr=0.5)], replicate=1)
+    other = study(tmp_path / "b", 64, 0, [done(64)])
+    configurations = best_configurations([records.read(folder), records.read(again)], 2)
+    steps = np.array([[144.0, math.inf]] * 20 + [[math.inf, 80.0]] * 4)
+    confirmations.write(folder, summary(configurations, steps, 4000))
+    text = shown([folder, again, other])
+    low, high = geometric_mean([100, 400], 16)[1:]
+    assert cells(text, " 16 │") == ["16", f"200 ({low:.0f} to {high:.0f})"]
+    lines = [line.split("│")[2].strip() for line in text.splitlines() if line.startswith("│")]
+    assert lines[lines.index("100") :][:3] == ["100", "lr=0.0123 momentum=0.9997", "1/1/0/0"]
+    assert "400" in lines and "confirmed 144 (144 to 144, 20 of 24 seeds)" in lines
+    assert "geometric mean" in text and "fresh seeds" in text
+    assert "geometric mean" not in shown([other]) and "fresh seeds" not in shown([other])

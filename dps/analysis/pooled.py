@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,19 +16,30 @@ COLUMNS = (
     *(*PROTOCOL, *CELL, "trials", "replicates", "reached"),
     *("steps_to_result", "steps_to_result_low", "steps_to_result_high", "state"),
 )
+CONFIRMED = {  # the columns of confirm.csv that k_star.csv has, by its own names
+    **{"confirmed_steps": "median_steps", "confirmed_steps_low": "median_low", "confirmed_steps_high": "median_high"},
+    **{"success_rate": "success_rate", "success_rate_low": "success_low", "success_rate_high": "success_high"},
+    **{"fresh_seeds": "seeds", "within_steps": "max_steps"},
+    **{"confirmed_replicate": "replicate", "confirmed_trial": "trial"},
+}
 WHOLE = ("interval_steps", "max_steps", "batch_size", "trials", "replicates", "reached")
+FRACTIONS = ("success_rate", "success_rate_low", "success_rate_high")
 
 
-def pooled(studies: pd.DataFrame) -> pd.DataFrame:
+def pooled(studies: pd.DataFrame, confirmed: Mapping[str, pd.Series[Any]]) -> pd.DataFrame:
     """A row for each study of the rows of study.csv: K* in steps, the geometric mean over its replicates.
 
     `steps_to_result_low` and `_high` are the ends of its 95% interval, empty with one replicate. `replicates` are those
     that are finished, `reached` those of them that reached the goal; K* is empty where one did not. `trials` are those
     of the replicate that has the fewest. The state is "running" while no replicate is finished.
+
+    `confirmed` has the row of confirm.csv with the confirmed K* by the folder of the study. `confirmed_steps` is empty
+    where fewer than half of the fresh seeds arrive; `success_rate` is of those that arrive in `within_steps`.
     """
-    rows = [_row(rows) for _, rows in studies.groupby(list(STUDY))]
+    rows = [_row(rows, confirmed) for _, rows in studies.groupby(list(STUDY))]
     types = dict.fromkeys(WHOLE, "Int64") | dict.fromkeys(COLUMNS[-4:-1], "float64")
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(types)
+    types |= {name: "float64" if name in FRACTIONS else "Int64" for name in CONFIRMED}
+    return pd.DataFrame(rows, columns=[*COLUMNS, *CONFIRMED]).astype(types)
 
 
 def geometric_mean(values: Sequence[float], interval: float = 0) -> tuple[float, float, float]:
@@ -48,7 +59,7 @@ def geometric_mean(values: Sequence[float], interval: float = 0) -> tuple[float,
     return mean, mean * math.exp(-half), mean * math.exp(half)
 
 
-def _row(replicates: pd.DataFrame) -> dict[str, Any]:
+def _row(replicates: pd.DataFrame, confirmed: Mapping[str, pd.Series[Any]]) -> dict[str, Any]:
     first = replicates.iloc[0]
     finished = replicates[replicates["state"] == "finished"]
     known = finished["steps_to_result"].dropna()
@@ -57,4 +68,6 @@ def _row(replicates: pd.DataFrame) -> dict[str, Any]:
     row["state"] = "running" if finished.empty else "finished"
     if len(known) == len(finished) > 0:
         row |= dict(zip(COLUMNS[-4:-1], geometric_mean(known.tolist(), int(first["interval_steps"])), strict=True))
+    for folder in filter(confirmed.__contains__, replicates["folder"]):
+        row |= {name: confirmed[folder][column] for name, column in CONFIRMED.items()}
     return row

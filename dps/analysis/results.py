@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from dps.analysis import environments
 from dps.analysis.budget_table import smaller_budgets
+from dps.analysis.confirmed import confirmed
 from dps.analysis.coverage import absent
 from dps.analysis.measured import FILES, gather_measured
 from dps.analysis.mixtures import refuse_mixtures
@@ -31,7 +33,8 @@ class Results:
     their search range; `theory` (theory.csv) a row for each curve of K* against the batch size; `budgets` (budget.csv)
     what fewer trials would have found; `smoothness`, `noise` and `losses` what was measured during training. `missing`
     has a sentence for each study that is absent or still running, and for whatever else was left out. `metaparameters`
-    are those that any study knows; `environments` has what trained the studies, as environments.tabulated gives it.
+    are those that any study knows; `environments` has what trained the studies, as environments.tabulated gives it;
+    `confirmed` has what fresh seeds confirmed, by the folder of the study, as confirmed.confirmed gives it.
     """
 
     trials: pd.DataFrame
@@ -45,10 +48,12 @@ class Results:
     metaparameters: Sequence[Metaparameter] = TABLE
     environments: pd.DataFrame = field(default_factory=partial(environments.tabulated, {}))
 
+    confirmed: Mapping[str, pd.Series[Any]] = field(default_factory=dict)
+
     @cached_property
     def k_star(self) -> pd.DataFrame:
         """K* of each study over its replicates (k_star.csv), as pooled.pooled gives it."""
-        return pooled(self.studies)
+        return pooled(self.studies, self.confirmed)
 
 
 def gather(folders: Sequence[Path], measured: Sequence[Path] = ()) -> Results:
@@ -79,6 +84,7 @@ def gather(folders: Sequence[Path], measured: Sequence[Path] = ()) -> Results:
         losses=losses,
         missing=[*_running(found), *absent(studies, _begun(found)), *_without_space(studies)],
         metaparameters=known,
+        confirmed=_confirmed(recorded),
         environments=environments.tabulated({str(study.path): study.environments for study in recorded}),
     )
 
@@ -89,6 +95,11 @@ def joined(trials: Sequence[pd.DataFrame]) -> pd.DataFrame:
     fixed = [name for name in trials[0] if name not in names]
     at = fixed.index("goal_error")
     return pd.concat(trials, ignore_index=True)[[*fixed[:at], *names, *fixed[at:]]]
+
+
+def _confirmed(studies: Sequence[StudyFolder]) -> dict[str, pd.Series[Any]]:
+    found = {str(study.path): confirmed(study.path) for study in studies}
+    return {folder: row for folder, row in found.items() if row is not None}
 
 
 def _running(studies: Sequence[StudyFolder]) -> list[str]:

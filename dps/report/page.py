@@ -113,8 +113,9 @@ def _studies(results: Results) -> Sortable:
 
 
 def _pooled(k_star: pd.DataFrame) -> Sortable | None:
-    """K* over replicates; None where it would repeat the table of studies."""
-    return _table(k_star, "studies", list(k_star.columns)) if k_star["replicates"].max() > 1 else None
+    """K* over replicates and with fresh seeds; None where it would repeat the table of studies."""
+    tells = k_star["replicates"].max() > 1 or k_star["fresh_seeds"].notna().any()
+    return _table(k_star, "studies", list(k_star.columns)) if tells else None
 
 
 def _table(frame: pd.DataFrame, what: str, columns: Sequence[str], precise: frozenset[str] = frozenset()) -> Sortable:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dps.analysis.columns import GRID, PROTOCOL
 from dps.protocol.outcome import STATUSES
 from dps.report import wording
-from dps.storage import records
+from dps.storage import confirmations, records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +22,10 @@ LEGEND = (
     "- means goal not reached."
 )
 REPLICATES = "Above them, of a study that is repeated: the geometric mean of its replicates' K* and its 95% interval."
+CONFIRMED = (
+    "Confirmed: the median steps of the best configuration over fresh seeds, with its 95% interval (dps-confirm)."
+)
+Studies = Mapping[Path, "pd.DataFrame"]  # the trials by the study's folder, as records.read has them, one at least
 
 
 def show(folders: Sequence[Path], console: Console | None = None) -> None:
@@ -30,20 +34,23 @@ def show(folders: Sequence[Path], console: Console | None = None) -> None:
     from rich.text import Text
 
     console = console or Console()
-    found: dict[tuple[Any, ...], list[pd.DataFrame]] = {}
+    found: dict[tuple[Any, ...], dict[Path, pd.DataFrame]] = {}
     for folder in dict.fromkeys(Path(folder).resolve() for folder in folders):
         study = records.read(folder)
         if not study.empty:
-            found.setdefault(tuple(study.iloc[0][list(PROTOCOL)]), []).append(study)
+            found.setdefault(tuple(study.iloc[0][list(PROTOCOL)]), {})[folder] = study
     for key, studies in sorted(found.items(), key=lambda item: str(item[0])):
-        console.print(Text(_title(key, list(found), studies), style="bold"))
+        console.print(Text(_title(key, list(found), studies.values()), style="bold"))
         console.print(k_star_table(studies))
     console.print(LEGEND if found else "No study has recorded a trial yet.", highlight=False)
-    if any(study["replicate"].max() > 0 for studies in found.values() for study in studies):
+    every = {folder: study for studies in found.values() for folder, study in studies.items()}
+    if len({int(study["replicate"].iloc[0]) for study in every.values()}) > 1:
         console.print(REPLICATES, highlight=False)
+    if any(confirmations.exists(folder) for folder in every):
+        console.print(CONFIRMED, highlight=False)
 
 
-def _title(key: tuple[Any, ...], keys: Sequence[tuple[Any, ...]], studies: Sequence[pd.DataFrame]) -> str:
+def _title(key: tuple[Any, ...], keys: Sequence[tuple[Any, ...]], studies: Iterable[pd.DataFrame]) -> str:
     protocol = dict(zip(PROTOCOL, key, strict=True))
     title = f"{protocol['workload']}: K*, the steps to a validation error of {protocol['goal_error']:g}, "
     title += wording.trials_a_study(map(len, studies))
@@ -56,45 +63,63 @@ def _title(key: tuple[Any, ...], keys: Sequence[tuple[Any, ...]], studies: Seque
     return "; ".join([title, *different])
 
 
-def k_star_table(studies: Sequence[pd.DataFrame]) -> Table:
-    """K* of studies of one protocol, each a frame of at least one trial as records.read has it."""
+def k_star_table(studies: Studies) -> Table:
+    """K* of studies of one protocol."""
     from rich.table import Table
     from rich.text import Text
 
-    cells: dict[tuple[int, float], list[pd.DataFrame]] = {}
-    for study in sorted(studies, key=lambda study: int(study["replicate"].iloc[0])):
+    cells: dict[tuple[int, float], dict[Path, pd.DataFrame]] = {}
+    for folder, study in sorted(studies.items(), key=lambda item: int(item[1]["replicate"].iloc[0])):
         place = (int(study["batch_size"].iloc[0]), float(study["sparsity"].iloc[0]))
-        cells.setdefault(place, []).append(study)
+        cells.setdefault(place, {})[folder] = study
     sparsities = sorted({sparsity for _, sparsity in cells})
     table = Table(show_lines=True)
     table.add_column("batch size", justify="right", no_wrap=True)
     for sparsity in sparsities:
         table.add_column(wording.sparsity_name(sparsity), overflow="fold")
     for batch_size in sorted({batch_size for batch_size, _ in cells}):
-        places = [cells.get((batch_size, sparsity), []) for sparsity in sparsities]
+        places = [cells.get((batch_size, sparsity), {}) for sparsity in sparsities]
         table.add_row(str(batch_size), *(Text("\n").join(_cell(replicates)) for replicates in places))
     return table
 
 
-def _cell(replicates: Sequence[pd.DataFrame]) -> Iterator[Text]:
-    """K* over the replicates of a study, where there are several, and what each of them found."""
+def _cell(replicates: Studies) -> Iterator[Text]:
+    """K* over the replicates of a study, where there are several, what each of them found, and the confirmed K*."""
     from rich.text import Text
 
-    winners = [records.best(study) for study in replicates]
-    known = [int(winner["steps_to_result"]) for winner in winners if winner is not None]
-    numbers = {int(study["replicate"].iloc[0]) for study in replicates}
-    if len(known) == len(numbers) == len(replicates) > 1:
+    frames = list(replicates.values())
+    known = [int(best["steps_to_result"]) for study in frames if (best := records.best(study)) is not None]
+    numbers = {int(study["replicate"].iloc[0]) for study in frames}
+    if len(known) == len(numbers) == len(frames) > 1:
         from dps.analysis.pooled import geometric_mean
 
-        mean, low, high = geometric_mean(known, int(replicates[0]["interval_steps"].iloc[0]))
+        mean, low, high = geometric_mean(known, int(frames[0]["interval_steps"].iloc[0]))
         yield Text.assemble((f"{mean:.0f}", "bold"), f" ({low:.0f} to {high:.0f})")
-    for study, winner in zip(replicates, winners, strict=True):
-        yield from _found(study, winner)
+    for study in frames:
+        yield from _found(study)
+    for folder in filter(confirmations.exists, replicates):
+        yield _confirmed(folder)
 
 
-def _found(study: pd.DataFrame, winner: pd.Series[Any] | None) -> Iterator[Text]:
+def _confirmed(folder: Path) -> Text:
     from rich.text import Text
 
+    from dps.analysis.confirmed import confirmed
+
+    if (row := confirmed(folder)) is None:
+        return Text("not confirmed yet")
+    middle, interval = (
+        wording.shown("median_steps", row["median_steps"]),
+        wording.interval("median_steps", row["median_low"], row["median_high"]),
+    )
+    arrived = f"{row['arrived']} of {row['seeds']} seeds"
+    return Text.assemble("confirmed ", (middle, "bold"), f" ({', '.join(filter(None, [interval, arrived]))})")
+
+
+def _found(study: pd.DataFrame) -> Iterator[Text]:
+    from rich.text import Text
+
+    winner = records.best(study)
     if winner is None:
         yield Text(wording.NOTHING)
     else:

@@ -36,6 +36,11 @@ def is_run(path: Path) -> bool:
     return path.parent.name == FOLDER and path.name.startswith("seed=")
 
 
+def exists(folder: Path) -> bool:
+    """Whether a study has been confirmed, or begun to be."""
+    return (folder / FILE).exists()
+
+
 def read(folder: Path) -> pd.DataFrame | None:
     """The configurations of a study as they were confirmed, by rank; None where none were, NA where a cell is empty.
 

@@ -1,10 +1,17 @@
 """K* against batch size as one line of a figure."""
 
+from typing import Any
+
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from dps.report.figures import style
 from dps.report.figures.style import Look
 from dps.report.wording import sparsity_name
+
+CONFIRMED: dict[str, Any] = {"color": style.BLUE, "marker": "D", "markersize": 3, "markerfacecolor": "none"}
+CONFIRMED |= {"linestyle": "none", "markeredgewidth": 0.8}
 
 
 def reached(studies: pd.DataFrame) -> pd.DataFrame:
@@ -24,6 +31,22 @@ def plot(axes: Axes, studies: pd.DataFrame, label: str, look: Look) -> None:
     x, y, low, high = (studies[name].to_numpy(float) for name in columns)
     axes.plot(x, y, label=label, **look)
     axes.vlines(x, low, high, color=look["color"], linewidth=0.8)
+
+
+def heights(studies: pd.DataFrame) -> np.ndarray:
+    """All K* that a figure shows, found and confirmed."""
+    return studies[["steps_to_result", "confirmed_steps"]].to_numpy(float, na_value=np.nan).ravel()
+
+
+def plot_confirmed(axes: Axes, studies: pd.DataFrame) -> None:
+    """Draws the confirmed K* of the studies that have one, each with its interval, as far as that has ends."""
+    known = studies[studies["confirmed_steps"].notna()]
+    if known.empty:
+        return
+    columns = ("batch_size", "confirmed_steps", "confirmed_steps_low", "confirmed_steps_high")
+    x, y, low, high = (known[name].to_numpy(float, na_value=np.nan) for name in columns)
+    axes.plot(x, y, label="confirmed K*, its interval", **CONFIRMED)
+    axes.vlines(x, low, np.where(np.isnan(high), y, high), color=CONFIRMED["color"], linewidth=0.8)
 
 
 def left_out(studies: pd.DataFrame) -> str:

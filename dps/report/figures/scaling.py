@@ -70,13 +70,14 @@ def _draw(
         of_sparsity = studies[studies["sparsity"] == sparsity]
         _plot_references(axes, of_sparsity, fits[fits["sparsity"] == sparsity])
         curve.plot(axes, of_sparsity, sparsity_name(sparsity), looks[sparsity])
+        curve.plot_confirmed(axes, of_sparsity)
         axes.set_title(sparsity_name(sparsity))
     for axes in together:
         for sparsity, rows in studies.groupby("sparsity"):
             curve.plot(axes, rows, sparsity_name(sparsity), looks[sparsity])
         axes.set_title("all sparsities")
     for axes in [*single.values(), *together]:
-        style.powers_of_two(axes, "y", studies["steps_to_result"])
+        style.powers_of_two(axes, "y", curve.heights(studies))
     _plot_normalised(normalised, studies, looks)
     for axes in [*single.values(), *together, normalised]:
         style.powers_of_two(axes, "x", studies["batch_size"])
