@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from dps.analysis import study_folder, theory
+from dps.analysis import study_folder
+from dps.analysis.curve import curve_of
+from dps.analysis.fits import fit
 from dps.analysis.results import Results, gather
 from dps.storage import measurements, records
 
@@ -133,20 +135,21 @@ def test_folders_above_below_and_given_twice_are_one(sweep: Path) -> None:
 
 
 def test_the_theory_is_that_of_the_best_trials(sweep: Path) -> None:
-    dense, sparse = (row for _, row in gather([sweep]).theory.iterrows())
-    expected = theory.fit([4, 16, 64, 256], [1664, 464, 164, 89])
-    assert (dense["c1"], dense["c2"]) == pytest.approx((expected.c1, expected.c2))
-    assert dense["critical_batch_size"] == pytest.approx(expected.c1 / expected.c2)
-    assert dense["batch_sizes"] == 4 and dense["linear_limit"] == 16 and dense["interval"] == "trials"
-    assert dense["c1_low"] <= dense["c1"] <= dense["c1_high"]
+    found = gather([sweep])
+    dense, sparse = (row for _, row in found.theory.iterrows())
+    expected = fit(curve_of(found.studies[found.studies["sparsity"] == 0]))
+    assert (dense["c1"], dense["c1_low"], dense["c1_high"]) == expected.c1
+    assert dense["c1"] == pytest.approx(6400, rel=0.05) and 40 < dense["c2"] <= 64
+    assert (dense["critical_batch_size"], dense["critical_low"], dense["critical_high"]) == expected.critical_batch_size
+    assert (dense["batch_sizes"], dense["replicates"], dense["interval"]) == (4, 1, "profile")
     assert sparse["c1_ratio_measured"] == pytest.approx(3, rel=0.01) and math.isnan(sparse["c1_ratio_predicted"])
 
 
-def test_a_raced_curve_resamples_residuals_and_knows_no_smaller_search(tmp_path: Path) -> None:
+def test_a_raced_curve_has_an_interval_and_knows_no_smaller_search(tmp_path: Path) -> None:
     for batch_size in (4, 16, 64, 256):
         study(tmp_path, batch_size, 0, [6400 // batch_size + 64, None, None])
     found = gather([tmp_path])
-    assert found.theory["interval"].tolist() == ["residuals"]
+    assert found.theory["interval"].tolist() == ["profile"]
     assert found.studies.filter(like="best_of_").isna().all(axis=None)
 
 
@@ -275,7 +278,7 @@ def test_measured_constants_give_the_predicted_ratio(sweep: Path, tmp_path: Path
     assert dense[names].tolist() == pytest.approx([2, 4, 5])
     assert dense["noise_scale"] == pytest.approx(95 / 14)
     assert sparse[names].tolist() == pytest.approx([value * (1.5 + 100) / 2 for value in (2, 4, 5)])
-    assert sparse["c1_ratio_predicted"] == pytest.approx(1.5**3) and dense["c1_ratio_predicted"] == 1
+    assert sparse["c1_ratio_predicted"] == pytest.approx(1.5**3)
     assert dense[["smoothness_all_weights", "beta_all_weights"]].tolist() == pytest.approx([10, 15])
     assert sparse["c1_ratio_predicted_all_weights"] == pytest.approx(1.5**5)
     assert len(found.studies) == 8 and len(found.trials) == 32
@@ -288,7 +291,7 @@ def test_only_the_steps_that_both_networks_have_count_in_the_ratio(tmp_path: Pat
         measure(study(tmp_path, 64, sparsity, [math.inf]), factor)
     later = [{"trial": trial, "step": 200, **dict.fromkeys(measurements.SMOOTHNESS.values, 1e6)} for trial in (0, 1)]
     measurements.merge(tmp_path / "batch_size=64,sparsity=0.9", measurements.SMOOTHNESS, later)
-    assert gather([tmp_path]).theory["c1_ratio_predicted"].tolist() == pytest.approx([1, 1.5**3])
+    assert gather([tmp_path]).theory["c1_ratio_predicted"].tolist() == pytest.approx([math.nan, 1.5**3], nan_ok=True)
 
 
 def test_the_same_measured_twice_is_refused(sweep: Path, tmp_path: Path) -> None:
@@ -313,7 +316,7 @@ def test_two_criteria_and_two_goals_are_curves_of_their_own(sweep: Path, tmp_pat
     found = gather([sweep, tmp_path / "random", tmp_path / "goal"])
     curves = found.theory[["goal_error", "pruning", "sparsity"]].to_numpy().tolist()
     assert curves == [[0.02, "random", 0.9], [0.02, "snip", 0.0], [0.02, "snip", 0.9], [0.03, "snip", 0.0]]
-    assert found.theory["c1_ratio_measured"].notna().tolist() == [True, True, True, False]  # one dense curve for both
+    assert found.theory["c1_ratio_measured"].notna().tolist() == [True, False, True, False]  # one dense curve for both
     assert found.missing[:-1] == ["w with goal.error=0.02 has no study at batch_size=256 sparsity=0.9 pruning=random."]
 
 

@@ -77,7 +77,7 @@ def gather(folders: Sequence[Path], measured: Sequence[Path] = ()) -> Results:
     return Results(
         trials=joined(list(trials.values())),
         studies=studies,
-        theory=theory_of_curves(studies, trials, smoothness, noise, losses),
+        theory=theory_of_curves(studies, smoothness, noise, losses),
         budgets=smaller_budgets(studies, trials),
         smoothness=smoothness,
         noise=noise,

@@ -3,122 +3,105 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from dps.analysis import k_star, theory
 from dps.analysis.columns import CURVE, GRID, WORKLOAD
-from dps.analysis.measured import after_step_0
-from dps.analysis.networks import of_criterion, recorded_with
-from dps.analysis.resampling import intervals
-
-FITTED = ("c1", "c2", "critical_batch_size", "linear_limit")
-ENDS = ("c1", "c2", "critical", "linear_limit")
-FACTORS = ("delta", "smoothness", "beta")  # of c1
-FACTORS_ALL_WEIGHTS = ("delta", "smoothness_all_weights", "beta_all_weights")  # with the gradients of pruned weights
-COLUMNS = (
-    *("workload", "goal_error", "sparsity", "pruning", "batch_sizes"),
-    *(column for name, end in zip(FITTED, ENDS, strict=True) for column in (name, f"{end}_low", f"{end}_high")),
-    *("interval", "delta", "beta", "smoothness", "noise_scale", "c1_ratio_predicted", "c1_ratio_measured"),
-    *("beta_all_weights", "smoothness_all_weights", "c1_ratio_predicted_all_weights"),
+from dps.analysis.constants import (
+    CONSTANTS,
+    FACTORS,
+    FACTORS_ALL_WEIGHTS,
+    Constants,
+    constants_of,
+    measured,
+    predicted_ratio,
 )
-Constants = dict[str, "pd.Series[float]"]  # each measured constant by batch size, L by batch size and step
+from dps.analysis.curve import Curve, curve_of
+from dps.analysis.estimate import Estimate
+from dps.analysis.fits import fit
+from dps.analysis.misfit import exponent, misfit
+from dps.analysis.networks import of_criterion, recorded_with
+from dps.analysis.overhead import critical_at_overhead
+from dps.analysis.ratios import c1_ratio, critical_ratio
+from dps.analysis.theory import LEAST_BATCH_SIZES
+
+FITTED = ("c1", "c2", "critical_batch_size", "critical_20", "exponent")
+RATIOS = ("c1_ratio_measured", "critical_ratio", "c1_ratio_predicted", "c1_ratio_predicted_all_weights")
+ENDS = {  # of each number, the columns that hold the ends of its 95% interval
+    name: (f"{name}_low", f"{name}_high") if name != "critical_batch_size" else ("critical_low", "critical_high")
+    for name in (*FITTED, *CONSTANTS, *RATIOS)
+}
+COLUMNS = (
+    *("workload", "goal_error", "sparsity", "pruning", "batch_sizes", "replicates"),
+    *(column for name in FITTED for column in (name, *ENDS[name])),
+    *("misfit_p", "noise", "interval"),
+    *(column for name in (*CONSTANTS, *RATIOS) for column in (name, *ENDS[name])),
+)
+NOT_REAL = {"workload": "str", "pruning": "str", "batch_sizes": "Int64", "replicates": "Int64", "interval": "str"}
 
 
 def theory_of_curves(
-    studies: pd.DataFrame,
-    trials: Mapping[str, pd.DataFrame],
-    smoothness: pd.DataFrame,
-    noise: pd.DataFrame,
-    losses: pd.DataFrame,
+    studies: pd.DataFrame, smoothness: pd.DataFrame, noise: pd.DataFrame, losses: pd.DataFrame
 ) -> pd.DataFrame:
-    """A row for each curve of K* in the studies; `trials` has the trials of each by the column `folder`."""
-    rows, found = [], []
-    for key, curve in studies.groupby(list(CURVE)):
-        known = curve[(curve["state"] == "finished") & curve["steps_to_result"].notna()]
-        constants = _constants(*(_of_curve(frame, curve.iloc[0]) for frame in (smoothness, noise, losses)))
-        rows.append(dict(zip(CURVE, key, strict=True)) | _fitted(known, [trials[name] for name in known["folder"]]))
-        rows[-1] |= {name: values.groupby("batch_size").mean().mean() for name, values in constants.items()}
-        found.append(constants)
-    curves = pd.DataFrame(rows, columns=list(CURVE))
-    for row, own in zip(rows, found, strict=True):
-        dense = _dense(curves, row)
-        if dense is not None:
-            row["c1_ratio_measured"] = _ratio(row.get("c1", math.nan), rows[dense].get("c1", math.nan))
-            row["c1_ratio_predicted"] = _predicted(own, found[dense], FACTORS)
-            row["c1_ratio_predicted_all_weights"] = _predicted(own, found[dense], FACTORS_ALL_WEIGHTS)
-    numbers = {name: "float64" for name in COLUMNS if name not in ("workload", "pruning", "batch_sizes", "interval")}
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({**numbers, "batch_sizes": "Int64"})
+    """A row for each curve of K* in the studies; an end of an interval that the data leave open is empty."""
+    rows, curves, found = [], [], []
+    for key, of_curve in studies.groupby(list(CURVE)):
+        curves.append(curve_of(of_curve))
+        found.append(constants_of(*(_of_network(frame, of_curve.iloc[0]) for frame in (smoothness, noise, losses))))
+        rows.append(dict(zip(CURVE, key, strict=True)) | _fitted(curves[-1]))
+        rows[-1] |= _columns({name: measured(constant) for name, constant in found[-1].items()})
+    networks = pd.DataFrame(rows, columns=list(CURVE))
+    for row, curve, own in zip(rows, curves, found, strict=True):
+        if (dense := _dense(networks, row)) is not None:
+            row.update(_columns(dict(_ratios(curve, curves[dense], own, found[dense]))))
+    types = {name: NOT_REAL.get(name, "float64") for name in COLUMNS}
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(types)
 
 
-def _fitted(known: pd.DataFrame, trials: Sequence[pd.DataFrame]) -> dict[str, Any]:
-    row: dict[str, Any] = {"batch_sizes": len(known), "interval": ""}
-    if len(known) == 0:
+def _fitted(curve: Curve) -> dict[str, Any]:
+    row: dict[str, Any] = {"batch_sizes": len(curve.known()), "replicates": len(curve.replicates), "interval": ""}
+    if len(curve.known()) < LEAST_BATCH_SIZES:
         return row
-    b, k = (known[name].to_numpy(float) for name in ("batch_size", "steps_to_result"))
-    row["linear_limit"] = theory.linear_limit(b, k)
-    if len(known) < theory.LEAST_BATCH_SIZES:
-        return row
-    found = theory.fit(b, k)
-    bounds = [k_star.bounds(of_study) for of_study in trials]
-    raced = any((low != high).any() for low, high in bounds)
-    ends = intervals(b, k, None if raced else [high for _, high in bounds])
-    row |= {"c1": found.c1, "c2": found.c2, "critical_batch_size": _finite(found.critical_batch_size)}
-    for name, end in zip(FITTED, ENDS, strict=True):
-        row[f"{end}_low"], row[f"{end}_high"] = map(_finite, getattr(ends, name))
-    return row | {"interval": ends.resampled}
+    found = fit(curve)
+    numbers = {
+        "c1": found.c1,
+        "c2": found.c2,
+        "critical_batch_size": found.critical_batch_size,
+        "critical_20": critical_at_overhead(curve, found.sigma),
+        "exponent": exponent(curve),
+    }
+    return row | _columns(numbers) | {"misfit_p": misfit(curve), "noise": found.sigma, "interval": found.interval}
 
 
-def _of_curve(measurements: pd.DataFrame, study: pd.Series[Any]) -> pd.DataFrame:
+def _ratios(curve: Curve, dense_curve: Curve, own: Constants, dense: Constants) -> Iterator[tuple[str, Estimate]]:
+    """The ratios to the dense network, as far as the data give them."""
+    if min(len(curve.known()), len(dense_curve.known())) >= LEAST_BATCH_SIZES:
+        yield "c1_ratio_measured", c1_ratio(curve, dense_curve)
+        yield "critical_ratio", critical_ratio(curve, dense_curve)
+    yield "c1_ratio_predicted", predicted_ratio(own, dense, FACTORS)
+    yield "c1_ratio_predicted_all_weights", predicted_ratio(own, dense, FACTORS_ALL_WEIGHTS)
+
+
+def _columns(numbers: Mapping[str, Estimate]) -> dict[str, float]:
+    """The columns of numbers and of the ends of their intervals; nan in place of what is infinite."""
+    return {
+        column: value if math.isfinite(value) else math.nan
+        for name, estimate in numbers.items()
+        for column, value in zip((name, *ENDS[name]), estimate, strict=True)
+    }
+
+
+def _of_network(measurements: pd.DataFrame, study: pd.Series[Any]) -> pd.DataFrame:
     """The measurements of the network of a study and of its workload, at any batch size."""
     same = [measurements[name] == study[name] for name in (*WORKLOAD, "sparsity")]
     return of_criterion(measurements[np.logical_and.reduce(same)], study["pruning"])
 
 
-def _constants(smoothness: pd.DataFrame, noise: pd.DataFrame, losses: pd.DataFrame) -> Constants:
-    """Each constant by batch size, and L by batch size and step, averaged over the trials.
-
-    Both parts of the noise scale are averaged over the steps of a trial; beta and Delta are those of its start
-    (Proposition 3.1).
-    """
-    trial = ["batch_size", "pruning", "trial"]
-    start = noise[noise["step"] == 0]
-    whole = losses.sort_values("step").groupby(trial)
-    deltas = whole["train_loss"].agg(theory.delta)[whole["step"].min() == 0]
-    parts = noise.groupby(trial)[["gradient_variance", "gradient_squared_norm"]].mean()
-    by_step, at_start = after_step_0(smoothness).groupby(["batch_size", "step"]), start.groupby("batch_size")
-    return {
-        "delta": deltas.groupby("batch_size").mean(),
-        "smoothness": by_step["smoothness"].mean(),
-        "smoothness_all_weights": by_step["smoothness_all_weights"].mean(),
-        "beta": at_start["gradient_variance"].mean(),
-        "beta_all_weights": at_start["gradient_variance_all_weights"].mean(),
-        "noise_scale": (parts["gradient_variance"] / parts["gradient_squared_norm"]).groupby("batch_size").mean(),
-    }
-
-
 def _dense(curves: pd.DataFrame, row: Mapping[str, Any]) -> int | None:
-    """Which row of the curves is the dense network of the same grid; None where there is none."""
+    """Which row of the curves is the dense network of the same grid; None where there is none, or it is the row."""
     of_grid = np.logical_and.reduce([curves[name] == row[name] for name in GRID])
     dense = recorded_with(curves[of_grid & (curves["sparsity"] == 0)], row["pruning"], GRID)
-    return None if dense.empty else int(dense.index[0])
-
-
-def _predicted(sparse: Constants, dense: Constants, factors: Sequence[str]) -> float:
-    """The ratio from what was measured at the batch sizes, and of L at the steps, that both have."""
-    terms = []
-    for name in factors:
-        common = sparse[name].index.intersection(dense[name].index)
-        terms.append((sparse[name][common].mean(), dense[name][common].mean()))
-    return theory.predicted_c1_ratio(*zip(*terms, strict=True))
-
-
-def _ratio(above: float, below: float) -> float:
-    return above / below if below else math.nan
-
-
-def _finite(value: float) -> float:
-    return value if math.isfinite(value) else math.nan
+    return None if dense.empty or row["sparsity"] == 0 else int(dense.index[0])

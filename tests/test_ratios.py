@@ -1,0 +1,42 @@
+"""Ratios of two curves, from pairs of replicates or from two intervals."""
+
+import math
+
+import numpy as np
+import pytest
+from planted import narrow, noisy
+from scipy.stats import t
+
+from dps.analysis.fits import fit
+from dps.analysis.ratios import c1_ratio, critical_ratio
+
+B = 2.0 ** np.arange(2, 13)
+
+
+def test_what_replicates_share_is_no_uncertainty_of_a_ratio() -> None:
+    shared = np.array([[0.1], [-0.1], [0.05]])
+    own, other = np.array([[0.012], [-0.02], [0.002]]), np.array([[0.004], [0.01], [-0.014]])
+    curves = (narrow(B, (5e4 / B + 100) * np.exp(shared + own)), narrow(B, (2e4 / B + 80) * np.exp(shared + other)))
+    difference = own - other
+    reach = t.ppf(0.975, 2) * difference.std(ddof=1) / math.sqrt(3)
+    found = np.log(np.divide(c1_ratio(*curves), 2.5))
+    assert found == pytest.approx(difference.mean() + reach * np.array([0, -1, 1]), abs=0.05 * reach)
+    assert critical_ratio(*curves) == pytest.approx((2, 2, 2), rel=0.01)
+
+
+def test_single_replicates_add_the_distances_to_the_ends_in_squares() -> None:
+    generator = np.random.default_rng(0)
+    own, other = (noisy(generator, B, 1, coefficients, 0.05) for coefficients in ((5e4, 100), (2e4, 80)))
+    (x, x_low, x_high), (y, y_low, y_high) = np.log(fit(own).c1), np.log(fit(other).c1)
+    expected = (x - y, x - y - math.hypot(x - x_low, y_high - y), x - y + math.hypot(x_high - x, y - y_low))
+    assert np.log(c1_ratio(own, other)) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("replicates", [1, 3])
+def test_a_curve_that_does_not_level_off_leaves_its_side_open(replicates: int) -> None:
+    generator = np.random.default_rng(1)
+    linear = noisy(generator, B[:7], replicates, (2e6, 0.01), 0.03)
+    level = noisy(generator, B, replicates, (2e4, 80), 0.03)
+    above, below = critical_ratio(linear, level), critical_ratio(level, linear)
+    assert above.high == math.inf and above.low > 1
+    assert below.low == pytest.approx(0, abs=1e-6) and below.high == pytest.approx(1 / above.low, rel=0.1)
