@@ -1,5 +1,10 @@
-"""What a judged claim is, and what the rules have in common."""
+"""What a judged claim is, and what the rules have in common.
 
+A case is one curve or one workload. It bears a claim out or contradicts it where an interval, or a test, excludes the
+opposite, and otherwise it cannot tell.
+"""
+
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,9 +13,10 @@ import pandas as pd
 
 SPARSE = 0.9  # the reference study's claims about sparse networks are about this sparsity
 AT_SPARSE = f"{SPARSE:.0%}"
-LEAST_PAIRS = 3  # of studies, or of steps, sparse and dense, that are enough to judge
-P_VALUE = 0.05  # one-sided
-WORDS = {0.1: "one in ten", 0.25: "a quarter", 0.5: "half", 2: "two"}
+TAIL = 0.025  # one-sided level of the tests of one case
+WRONG = 0.05  # most that a verdict may be wrong by chance
+SHARE = 0.5  # of the cases, more than which have to bear a claim out
+WORDS = {0.1: "one in ten", 0.25: "a quarter", 0.5: "half", 2: "two", 4: "four"}
 Case = bool | None  # borne out, contradicted, or None: these data cannot tell
 
 
@@ -32,11 +38,38 @@ def all_of(cases: Sequence[Case]) -> Case:
     return True if cases and None not in cases else None
 
 
-def verdict(cases: Sequence[Case]) -> str:
-    """One contradiction refutes a claim; otherwise it holds where at least one case bears it out."""
-    if False in cases:
+def verdict(cases: Sequence[Case], chance: float = TAIL) -> str:
+    """More cases that contradict than by `chance` refute; else surely more than the share SHARE must bear it out.
+
+    `chance` is the rate at which a case contradicts a true claim. At the border of "holds" the share is true and seen
+    to be, and of the other cases TAIL seem so by chance.
+    """
+    from scipy.stats import binom
+
+    count, against = len(cases), list(cases).count(False)
+    if against and binom.sf(against - 1, count, chance) <= WRONG + 1e-12:
         return "does not hold"
-    return "holds" if True in cases else "not enough data"
+    at_border = math.floor(SHARE * count)
+    sure = count > 0 and binom.sf(list(cases).count(True) - at_border - 1, count - at_border, TAIL) <= WRONG
+    return "holds" if sure and against <= WRONG * count else "not enough data"
+
+
+def combined(cases: str, chance: float = TAIL) -> str:
+    """The sentence of a rule that says how `verdict` combines the cases."""
+    return (
+        f"The claim does not hold where more {cases} contradict it than the {chance:.1%} that chance explains "
+        f"(binomial p at most {WRONG:g}). Otherwise it holds where surely more than {in_words(SHARE)} of them bear it "
+        f"out (at most {TAIL:.1%} of the others by chance, binomial p at most {WRONG:g}) and at most {WRONG:.0%} "
+        "contradict it."
+    )
+
+
+def within(low: float, high: float, least: float, most: float) -> Case:
+    """Whether an interval lies inside a range (True) or outside (False); nan at an end: open there."""
+    low, high = (-np.inf if np.isnan(low) else low), (np.inf if np.isnan(high) else high)
+    if low >= least and high <= most:
+        return True
+    return False if high < least or low > most else None
 
 
 def tally(cases: Sequence[Case], what: str) -> str:
@@ -54,9 +87,17 @@ def in_words(number: float) -> str:
     return WORDS.get(number, f"{number:g}")
 
 
-def number(value: float, digits: str, unknown: str) -> str:
-    """The value in this format, or the word for an unknown one."""
-    return unknown if pd.isna(value) else f"{value:{digits}}"
+def with_interval(value: float, low: float, high: float, digits: str = ".2f") -> str:
+    """The value and its interval, "at least" or "at most" where one end is open, "unknown" where nothing is known."""
+    low, high = (low or np.nan), (np.nan if high == np.inf else high)
+    if pd.isna(low) and pd.isna(high):
+        return "unknown" if pd.isna(value) else f"{value:{digits}} (interval unknown)"
+    shown = "" if pd.isna(value) else f"{value:{digits}} "
+    if pd.isna(high):
+        return f"{shown}(at least {low:{digits}})"
+    if pd.isna(low):
+        return f"{shown}(at most {high:{digits}})"
+    return f"{shown}({low:{digits}} to {high:{digits}})"
 
 
 def span(values: Sequence[float], digits: str = ".2f") -> str:
@@ -77,15 +118,3 @@ def sparse_and_dense(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """
     dense = rows[rows["sparsity"] == 0].drop_duplicates(list(keys))
     return rows[np.isclose(rows["sparsity"], SPARSE)].merge(dense, on=list(keys), suffixes=("", "_dense"))
-
-
-def larger(row: "pd.Series[float]", other: str) -> Case:
-    """Whether the critical batch size exceeds that of the columns ending in `other`, or at least equals it.
-
-    Smaller counts only where the two intervals do not meet; a curve that does not level off has at least its lower end.
-    """
-    own, others = row["critical_batch_size"], row[f"critical_batch_size{other}"]
-    own = row["critical_low"] if pd.isna(own) else own
-    if own >= others:
-        return True
-    return False if row["critical_high"] < row[f"critical_low{other}"] else None

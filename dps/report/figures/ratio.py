@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 
 from dps.analysis.claims.claim import AT_SPARSE, SPARSE
-from dps.analysis.claims.curves import TIMES_LEAST, TIMES_MOST
+from dps.analysis.claims.steps_ratio import TIMES_LEAST, TIMES_MOST
 from dps.report.figures import curve, style
 from dps.report.figures.style import Drawing, Look
 from dps.report.figures.subject import Subject

@@ -1,0 +1,69 @@
+"""Claim 3: the critical batch size of a sparse network beside the dense one's (Figure 1, fourth column)."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from dps.analysis.claims.claim import (
+    AT_SPARSE,
+    Case,
+    Claim,
+    combined,
+    sparse_and_dense,
+    tally,
+    verdict,
+    with_interval,
+    within,
+)
+from dps.analysis.columns import GRID
+from dps.analysis.k_star import LEVEL
+from dps.analysis.results import Results
+
+MOMENTUM = ("momentum", "nesterov")
+LEAST_BATCH_SIZES = 5  # of each curve whose critical batch size is compared
+NO_SMALLER = 0.8  # times the other critical batch size: what is not below this is no smaller
+
+
+def larger_critical_batch(results: Results) -> Claim:
+    """Claim 3, by the interval of the ratio of c1 / c2 of the fits."""
+    optimizers = results.studies[[*GRID, "optimizer"]].drop_duplicates()
+    rows = results.theory.merge(optimizers, on=list(GRID))
+    pairs = sparse_and_dense(rows[rows["optimizer"].isin(MOMENTUM)], GRID)
+    enough = pairs[["batch_sizes", "batch_sizes_dense"]].min(axis=1) >= LEAST_BATCH_SIZES
+    pairs = pairs[enough & pairs[["critical_ratio_low", "critical_ratio_high"]].notna().any(axis=1)]
+    cases = [no_smaller(row["critical_ratio_low"], row["critical_ratio_high"]) for _, row in pairs.iterrows()]
+    texts = [f"{row['workload']}: {_figures(row)}" for _, row in pairs.iterrows()]
+    return Claim(
+        3,
+        f"With momentum the critical batch size of the {AT_SPARSE} sparse network is at least the dense one's.",
+        verdict(cases),
+        "; ".join([tally(cases, "workloads that can be judged"), *texts]) + ".",
+        f"The {LEVEL:.0%} interval of c1 / c2 of the {AT_SPARSE} sparse curve over that of the dense curve, for every "
+        f"workload with Momentum or Nesterov and {LEAST_BATCH_SIZES} batch sizes or more of both. The workload bears "
+        f"the claim out where its lower end is {NO_SMALLER} or more: then the critical batch size is no smaller (and "
+        "larger where the lower end is above one). It contradicts the claim where the upper end is below one. "
+        f"{combined('workloads')}",
+    )
+
+
+def no_smaller(low: float, high: float) -> Case:
+    """Whether a ratio with this interval is no smaller than one, to the tolerance NO_SMALLER."""
+    smaller = within(low, high, 1, float("inf")) is False
+    return False if smaller else (within(low, high, NO_SMALLER, float("inf")) or None)
+
+
+def in_short(low: float, high: float) -> str:
+    """What the interval of a ratio says of the critical batch size."""
+    if within(low, high, 1, float("inf")) is not None:
+        return "larger" if within(low, high, 1, float("inf")) else "smaller"
+    return "no smaller" if no_smaller(low, high) else "not told apart"
+
+
+def _figures(row: pd.Series[float]) -> str:
+    low, high = row["critical_ratio_low"], row["critical_ratio_high"]
+    own, dense = (
+        with_interval(row[f"critical_batch_size{of}"], row[f"critical_low{of}"], row[f"critical_high{of}"], ".0f")
+        for of in ("", "_dense")
+    )
+    ratio = with_interval(row["critical_ratio"], low, high)
+    return f"{own} sparse, {dense} dense, ratio {ratio}, {in_short(low, high)}"

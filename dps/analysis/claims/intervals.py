@@ -1,0 +1,62 @@
+"""Intervals of a typical value, on a log scale, of what was measured at several batch sizes and in several replicates.
+
+Batch sizes of one replicate share its data split, its order and its Sobol points, so that with two replicates or more
+the replicates are the independent units, and with one the batch sizes are.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from dps.analysis.k_star import LEVEL
+
+Interval = tuple[float, float]
+LEAST_PAIRS = 6  # values whose least and greatest enclose their median with a probability of 95%
+
+
+def middle_of_check(rows: pd.DataFrame, suffix: str = "") -> NDArray[np.float64]:
+    """log K* (N,), with K* in the middle of the check interval at whose end it was seen."""
+    steps, interval = (rows[f"{name}{suffix}"].to_numpy(float) for name in ("steps_to_result", "interval_steps"))
+    return np.log(steps - interval / 2)
+
+
+def t_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
+    """Student's interval of the mean of independent values; open where one is infinite, or there is only one."""
+    from scipy.stats import t
+
+    values = np.asarray(values, float)
+    if len(values) < 2 or not np.isfinite(values).all():
+        return -math.inf, math.inf
+    half = float(t.ppf((1 + level) / 2, len(values) - 1)) * values.std(ddof=1) / math.sqrt(len(values))
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+def median_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
+    """The interval of a median between two values in their order, whatever their distribution is.
+
+    Interpolated between the pair that encloses it too surely and the next one (Hettmansperger and Sheather, 1986); open
+    where the least and the greatest value do not enclose it surely enough.
+    """
+    from scipy.stats import binom
+
+    values = np.sort(np.asarray(values, float))
+    count = len(values)
+    rank = int(binom.ppf((1 - level) / 2, count, 0.5))  # from 1: the greatest of which the pair is sure enough
+    if rank < 1:
+        return -math.inf, math.inf
+    sure, less = (1 - 2 * float(binom.cdf(one - 1, count, 0.5)) for one in (rank, rank + 1))
+    share = (sure - level) / (sure - less)
+    inner = (count - rank) * share / (rank + (count - 2 * rank) * share)
+    low = (1 - inner) * values[rank - 1] + inner * values[rank]
+    high = (1 - inner) * values[count - rank] + inner * values[count - rank - 1]
+    return float(low), float(high)
+
+
+def typical(values: ArrayLike, replicate: ArrayLike) -> Interval:
+    """The interval of the median of values (N,) of several batch sizes, of these replicates (N,)."""
+    medians = pd.Series(np.asarray(values, float)).groupby(np.asarray(replicate)).median()
+    return t_interval(medians) if len(medians) > 1 else median_interval(values)

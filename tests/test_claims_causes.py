@@ -1,0 +1,129 @@
+"""Claims 5 to 8 on made-up results that bear them out, contradict them, or cannot tell."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from claim_results import FAILS, HOLDS, UNKNOWN, Steps, ends_named, judged, measured, networks, steps, theory, trials
+from planted_results import B
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ({0: (7.23,) * 4, 0.5: (7.45,) * 4, 0.7: (7.86,) * 4, 0.9: (9.58,) * 4}, HOLDS),
+        ({0: (1, 2, 3, 4), 0.5: (1, 1, 1, 1), 0.9: (4, 4, 4, 5)}, FAILS),  # 50% below dense
+        ({0: (1, 2, 3, 4), 0.9: (9, 9, 9, 2)}, FAILS),  # not throughout
+        ({0: (4, 3, 2, 1), 0.9: (5, 4, 3, 2, 0.1, 0.1)}, HOLDS),  # steps that the dense run lacks do not count
+        ({0: (1, 2, 3, 4), 0.9: (9, 9, 9)}, UNKNOWN),
+        ({0: (1, 2, 3, 4), 0.5: (9, 9, 9, 9)}, UNKNOWN),
+        ({}, UNKNOWN),
+    ],
+)
+def test_5_smoothness(values: dict[float, Sequence[float]], verdict: str) -> None:
+    assert judged(5, smoothness=measured(values)).verdict == verdict
+    assert judged(5, smoothness=measured(values, b=(64, 256))).verdict == verdict
+    assert judged(5, smoothness=measured(values, trials=5, b=(64, 256))).verdict == UNKNOWN  # two batch sizes, one seed
+
+
+def test_5_says_what_it_is_with_pruned_weights() -> None:
+    found = judged(5, smoothness=measured({0: (1, 2, 3, 4), 0.9: (0.8, 1.8, 2.8, 3.8)}))
+    assert found.verdict == FAILS
+    assert (
+        "larger in 0 or more of 10 trials" in found.figures and "with the gradients of pruned weights" in found.figures
+    )
+
+
+def test_5_other_batch_sizes_are_not_compared() -> None:
+    apart = [measured({0: (1, 2, 3, 4)}, b=(64,)), measured({0.9: (4, 5, 6, 7)}, b=(256,))]
+    assert judged(5, smoothness=pd.concat(apart)).verdict == UNKNOWN
+
+
+def growing(lr: Steps, boundary: Any = "", space: str = "optimizer.lr=interval(0, 1)") -> pd.DataFrame:
+    made = networks(steps(), steps(), space=space)
+    b = made["batch_size"]
+    edges = b.map(boundary) if callable(boundary) else boundary
+    return made.assign(lr=b.map(lr).astype(float), boundary=edges)
+
+
+@pytest.mark.parametrize(
+    ("made", "verdict"),
+    [
+        (growing(lambda b: 1e-3 * b**0.5), HOLDS),
+        (growing(lambda b: 1e-2 * b**-0.5), FAILS),
+        (growing(lambda b: 1e-2), UNKNOWN),
+        (growing(lambda b: 1e-2 * (1 + b % 7)), UNKNOWN),  # scatter
+        (growing(lambda b: 1e-3 * b**0.5, lambda b: "lr" if b > 64 else ""), FAILS),
+        (growing(lambda b: 1e-3 * b**0.5, lambda b: "lr" if b > 2048 else ""), HOLDS),  # 6 of 28: chance has 2.8
+        (growing(lambda b: 1e-3 * b**0.5, "momentum"), HOLDS),  # the claim is about the learning rate
+        (growing(lambda b: 1e-3 * b**0.5, space=""), UNKNOWN),
+        (growing(lambda b: 1e-3 * b**0.5, space="optimizer.momentum=interval(0, 1)"), UNKNOWN),
+    ],
+)
+def test_6_learning_rate(made: pd.DataFrame, verdict: str) -> None:
+    assert judged(6, studies=made).verdict == verdict
+    assert judged(6, studies=made[made["batch_size"] < 8]).verdict == UNKNOWN
+
+
+@pytest.mark.parametrize("name", ["sparsity", "replicate"])
+def test_6_slope_is_that_within_the_curves(name: str) -> None:
+    """Studies at larger batches with lower rates hide the growth unless each curve and replicate has its own level."""
+    made = growing(lambda b: 1e-3 * b**0.5)
+    made = made.assign(
+        replicate=(made["sparsity"] > 0).astype(int), **({} if name == "sparsity" else {"sparsity": 0.0})
+    )
+    made = made[(made["batch_size"] > 64) == (made["replicate"] > 0)]
+    made = made.assign(lr=made["lr"] / np.where(made["replicate"] > 0, 1e4, 1))
+    one = judged(6, studies=made)
+    assert one.verdict == HOLDS and "slope 0.50 (0.50 to 0.50) over 14 studies" in one.figures
+
+
+WIDE, NARROW = [n / 10 for n in range(1, 21)], [n / 10 for n in range(7, 13)]
+
+
+@pytest.mark.parametrize(
+    ("dense", "sparse", "changed", "verdict"),
+    [
+        (WIDE, NARROW, {}, HOLDS),
+        (NARROW, WIDE, {}, FAILS),
+        (WIDE, WIDE[::2], {}, UNKNOWN),  # fewer, but as wide
+        (WIDE, NARROW, {"censored": 9}, UNKNOWN),
+        (WIDE, NARROW, {"state": "running"}, UNKNOWN),
+        (WIDE, NARROW[:5], {}, UNKNOWN),  # too few
+    ],
+)
+def test_7_range(dense: Any, sparse: Any, changed: dict[str, Any], verdict: str) -> None:
+    made = networks(steps(), steps(80000, 400), **changed)
+    assert judged(7, studies=made, trials=trials(dense, sparse)).verdict == verdict
+
+
+def test_7_more_batch_sizes_of_the_same_trials_are_no_new_evidence() -> None:
+    """The interval is the same when the same outcomes come again at other batch sizes."""
+    found = [
+        judged(7, studies=networks(steps(), steps(), b), trials=trials(WIDE, [*NARROW[:5], 1.5], b)).figures
+        for b in (B[:1], B)
+    ]
+    assert found[0].split("spread")[1] == found[1].split("spread")[1]
+
+
+@pytest.mark.parametrize(
+    ("predicted", "spread", "verdict"),
+    [
+        (2.0, 1.1, HOLDS),
+        (2.8, 1.1, UNKNOWN),
+        (4.0, 1.1, FAILS),
+        (1.0, 1.1, FAILS),
+        (2.0, 2.0, UNKNOWN),
+        (np.nan, 1.1, UNKNOWN),
+        (2.0, np.nan, UNKNOWN),  # without intervals
+    ],
+)
+def test_8_predicted_ratio(predicted: float, spread: float, verdict: str) -> None:
+    columns: dict[str, float] = {}
+    for name, value in (("predicted", predicted), ("measured", 2.0), ("predicted_all_weights", 3.0)):
+        columns |= {f"c1_ratio_{name}": value} | ends_named(f"c1_ratio_{name}", (value / spread, value * spread))
+    found = judged(8, theory=theory(**columns))
+    assert found.verdict == verdict
+    assert np.isnan(predicted) or "with the gradients of pruned weights: 3.00" in found.figures
