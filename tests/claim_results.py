@@ -53,7 +53,9 @@ def measured(values: dict[float, Sequence[float]], trials: int = 10, b: Sequence
         for step, L in enumerate([1e6 * (1 - sparsity), *row])
     ]
     frame = pd.DataFrame(found, columns=["sparsity", "batch_size", "trial", "step", "smoothness"])
-    return frame.assign(smoothness_all_weights=2 * frame["smoothness"], workload="w", optimizer="sgd", **SHARED)
+    return frame.assign(
+        smoothness_all_weights=2 * frame["smoothness"], replicate=0, workload="w", optimizer="sgd", **SHARED
+    )
 
 
 def trials(dense: Sequence[float], sparse: Sequence[float], b: Sequence[int] = B) -> pd.DataFrame:

@@ -6,7 +6,7 @@ R replicates    M batch sizes
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dps.analysis.curve import Curve
+from dps.analysis.fits.curve import Curve
 
 INTERVAL = 16.0  # steps
 

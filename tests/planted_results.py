@@ -11,11 +11,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from dps.analysis.columns import CURVE
-from dps.analysis.curve import curve_of
-from dps.analysis.fits import ends_of, most_likely
-from dps.analysis.misfit import exponent
-from dps.analysis.profile import CRITICAL_BATCH_SIZE
-from dps.analysis.ratios import critical_ratio
+from dps.analysis.fits.curve import curve_of
+from dps.analysis.fits.fit import ends_of, most_likely
+from dps.analysis.fits.misfit import exponent
+from dps.analysis.fits.profile import CRITICAL_BATCH_SIZE
+from dps.analysis.fits.ratios import critical_ratio
 from dps.analysis.results import Results
 
 Floats = NDArray[np.float64]

@@ -6,7 +6,8 @@ import pandas as pd
 
 from dps.analysis.claims.judge import Claim
 from dps.analysis.results import Results
-from dps.storage.records import COLUMNS
+from dps.analysis.theory_table import COLUMNS
+from dps.storage import records
 
 WHOLE: tuple[str, ...] = ("interval_steps", "max_steps", "batch_size", "trials", "complete", "incomplete", "infeasible")
 WHOLE += ("censored", "steps_to_result", "best_trial", "decay_steps")
@@ -55,13 +56,12 @@ def study(batch_size: int, sparsity: float, steps: int | None, **other: Any) -> 
 
 def theory(sparsity: float, c1: float, c2: float, **other: Any) -> dict[str, Any]:
     """A row of theory.csv."""
-    row = {"workload": "mnist_simple_cnn_momentum", "goal_error": 0.02, "sparsity": sparsity, "batch_sizes": 6}
-    for name, value in {"c1": c1, "c2": c2, "critical": c1 / c2, "linear_limit": 256.0}.items():
+    row: dict[str, Any] = {**dict.fromkeys(COLUMNS, float("nan")), "workload": "mnist_simple_cnn_momentum"}
+    row |= {"goal_error": 0.02, "sparsity": sparsity, "pruning": "snip", "batch_sizes": 6, "replicates": 1}
+    for name, value in {"c1": c1, "c2": c2, "critical": c1 / c2, "critical_20": 0.2 * c1 / c2}.items():
         row |= {"critical_batch_size" if name == "critical" else name: value}
         row |= {f"{name}_low": 0.9 * value, f"{name}_high": 1.2 * value}
-    unknown: tuple[str, ...] = ("delta", "beta", "smoothness", "noise_scale", "c1_ratio_predicted", "c1_ratio_measured")
-    unknown += ("beta_all_weights", "smoothness_all_weights", "c1_ratio_predicted_all_weights")
-    return row | dict.fromkeys(unknown, float("nan")) | other
+    return row | {"interval": "profile"} | other
 
 
 def results(studies: list[dict[str, Any]], theories: list[dict[str, Any]], missing: list[str]) -> Results:
@@ -70,7 +70,7 @@ def results(studies: list[dict[str, Any]], theories: list[dict[str, Any]], missi
     frame = frame.astype(dict.fromkeys(WHOLE, "Int64"))
     empty = pd.DataFrame()
     fits = pd.DataFrame(theories, columns=list(theory(0, 1, 1)))
-    return Results(pd.DataFrame(columns=list(COLUMNS)), frame, fits, empty, empty, empty, empty, missing)
+    return Results(pd.DataFrame(columns=list(records.COLUMNS)), frame, fits, empty, empty, empty, empty, missing)
 
 
 def claims() -> list[Claim]:

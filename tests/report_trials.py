@@ -95,7 +95,9 @@ def made_up(trials: pd.DataFrame, **frames: pd.DataFrame) -> Results:
     empty = {"trial": pd.Series(dtype="Int64"), "step": pd.Series(dtype="Int64")}
     nothing = pd.DataFrame({**{name: pd.Series(dtype="str") for name in MEASURED}, **empty})
     given: dict[str, Any] = {
-        "theory": curves.assign(c1=20000.0 * growth, c2=60.0 * growth, critical_batch_size=1000 / 3),
+        "theory": curves.assign(c1=20000.0 * growth, c2=60.0 * growth, critical_batch_size=1000 / 3).assign(
+            critical_low=250.0, critical_high=math.nan
+        ),
         "smoothness": nothing.assign(smoothness=pd.Series(dtype=float)),
         "losses": nothing.assign(**{name: pd.Series(dtype=float) for name in LOGS}),
         "noise": nothing,

@@ -12,8 +12,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from dps.analysis import study_folder
-from dps.analysis.curve import curve_of
-from dps.analysis.fits import fit
+from dps.analysis.fits.curve import curve_of
+from dps.analysis.fits.fit import fit
 from dps.analysis.results import Results, gather
 from dps.storage import measurements, records
 

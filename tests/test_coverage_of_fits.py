@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from planted import noisy
 
-from dps.analysis.estimate import Estimate
-from dps.analysis.fits import fit
-from dps.analysis.misfit import exponent, misfit
-from dps.analysis.overhead import critical_at_overhead
-from dps.analysis.ratios import c1_ratio, critical_ratio
+from dps.analysis.fits.estimate import Estimate
+from dps.analysis.fits.fit import fit
+from dps.analysis.fits.misfit import exponent, misfit
+from dps.analysis.fits.overhead import critical_at_overhead
+from dps.analysis.fits.ratios import c1_ratio, critical_ratio
 
 pytestmark = pytest.mark.slow
 GRIDS = {4: 2.0 ** np.array([4, 6, 8, 10]), 7: 2.0 ** np.arange(4, 11), 14: 2.0 ** np.arange(1, 15)}

@@ -8,7 +8,7 @@ from planted import INTERVAL, curve, narrow, noisy
 from scipy.optimize import minimize_scalar
 from scipy.stats import norm, t
 
-from dps.analysis.fits import fit, most_likely
+from dps.analysis.fits.fit import fit, most_likely
 
 B = 2.0 ** np.arange(1, 15)
 

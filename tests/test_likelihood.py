@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, truncnorm
 
-from dps.analysis.likelihood import cells
+from dps.analysis.fits.likelihood import cells
 
 
 @pytest.mark.parametrize(("low", "high"), [(-1.0, 0.5), (0.2, 3.0), (-8.0, -6.0), (4.0, 4.5), (-700.0, 0.3)])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from planted import INTERVAL, curve, narrow, noisy
 
-from dps.analysis.curve import Curve
-from dps.analysis.misfit import exponent, misfit
+from dps.analysis.fits.curve import Curve
+from dps.analysis.fits.misfit import exponent, misfit
 
 B = 2.0 ** np.arange(2, 13)
 

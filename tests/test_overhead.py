@@ -7,7 +7,7 @@ import pytest
 from planted import narrow
 from scipy.stats import t
 
-from dps.analysis.overhead import critical_at_overhead
+from dps.analysis.fits.overhead import critical_at_overhead
 
 B = 2.0 ** np.arange(0, 11)
 

@@ -7,8 +7,8 @@ import pytest
 from planted import narrow, noisy
 from scipy.stats import t
 
-from dps.analysis.fits import fit
-from dps.analysis.ratios import c1_ratio, critical_ratio
+from dps.analysis.fits.fit import fit
+from dps.analysis.fits.ratios import c1_ratio, critical_ratio
 
 B = 2.0 ** np.arange(2, 13)
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from dps.analysis import theory
-from dps.analysis.estimate import Estimate
+from dps.analysis.fits.estimate import Estimate
 from dps.analysis.k_star import LEVEL
 from dps.analysis.measured import after_step_0
 

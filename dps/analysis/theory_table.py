@@ -19,13 +19,13 @@ from dps.analysis.constants import (
     measured,
     predicted_ratio,
 )
-from dps.analysis.curve import Curve, curve_of
-from dps.analysis.estimate import Estimate
-from dps.analysis.fits import fit
-from dps.analysis.misfit import exponent, misfit
+from dps.analysis.fits.curve import Curve, curve_of
+from dps.analysis.fits.estimate import Estimate
+from dps.analysis.fits.fit import fit
+from dps.analysis.fits.misfit import exponent, misfit
+from dps.analysis.fits.overhead import critical_at_overhead
+from dps.analysis.fits.ratios import c1_ratio, critical_ratio
 from dps.analysis.networks import of_criterion, recorded_with
-from dps.analysis.overhead import critical_at_overhead
-from dps.analysis.ratios import c1_ratio, critical_ratio
 from dps.analysis.theory import LEAST_BATCH_SIZES
 
 FITTED = ("c1", "c2", "critical_batch_size", "critical_20", "exponent")

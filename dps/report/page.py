@@ -26,6 +26,7 @@ VERDICTS = {"holds": ("yes", "✓"), "does not hold": ("no", "✗"), "not enough
 OPEN_GRIDS = 2
 OPEN_COMMANDS = 12
 CSS_PIXELS_PER_PIXEL = 0.6  # a figure of 200 dots per inch, a quarter larger than in print
+WITHOUT_INTERVAL = ("noise",)  # of theory.csv: what intervals are made from
 SAID_ONCE = (*(name for name in PROTOCOL if name != "workload"), "space")  # unless it differs within a workload
 
 
@@ -120,7 +121,7 @@ def _pooled(k_star: pd.DataFrame) -> Sortable | None:
 
 def _table(frame: pd.DataFrame, what: str, columns: Sequence[str], precise: frozenset[str] = frozenset()) -> Sortable:
     """The columns that hold anything, without what is said elsewhere on the page."""
-    hidden = {"command", "folder", *chain.from_iterable(ends_of(frame).values())}
+    hidden = {"command", "folder", *WITHOUT_INTERVAL, *chain.from_iterable(ends_of(frame).values())}
     if not frame.empty:
         by_workload = frame.groupby("workload")
         hidden.update(name for name in SAID_ONCE if name in frame and by_workload[name].nunique().max() <= 1)

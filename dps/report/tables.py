@@ -10,7 +10,7 @@ from pandas.api.types import is_numeric_dtype
 from dps.report.wording import interval, is_empty, shown
 
 STEMS = {"critical_batch_size": "critical"}  # of the columns that hold the ends of a column's interval, if not its name
-HEADERS = {"steps_to_result": "K*"}
+HEADERS = {"steps_to_result": "K*", "exponent": "exponent a"}
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ from dps.analysis.claims.claim import (
 from dps.analysis.claims.critical_batch import LEAST_BATCH_SIZES, MOMENTUM, in_short
 from dps.analysis.claims.intervals import middle_of_check, t_interval
 from dps.analysis.columns import CURVE
-from dps.analysis.curve import curve_of
+from dps.analysis.fits.curve import curve_of
+from dps.analysis.fits.ratios import critical_ratio
 from dps.analysis.k_star import LEVEL
-from dps.analysis.ratios import critical_ratio
 from dps.analysis.results import Results
 
 

@@ -27,6 +27,7 @@ from dps.analysis.results import Results
 
 ALL_WEIGHTS = "with the gradients of pruned weights"
 LEAST_SEEDS = 6  # trials of which all have to agree for a sign test at TAIL
+SEED = ["replicate", "trial"]  # the columns that tell the trials of a network apart
 PARTS = 4  # of the training, in each of which L is compared
 Floats = NDArray[np.float64]
 
@@ -58,9 +59,9 @@ def sparse_is_less_smooth(results: Results) -> Claim:
 
 def _rising(rows: pd.DataFrame, name: str) -> tuple[int, Case, str]:
     """The number of trials, whether L rises, and what is known of it."""
-    logs = np.log(rows.pivot_table(name, ["trial", "batch_size", "step"], "sparsity")).dropna()
+    logs = np.log(rows.pivot_table(name, [*SEED, "batch_size", "step"], "sparsity")).dropna()
     means = ", ".join(f"{np.exp(mean):.3g} at sparsity {sparsity:g}" for sparsity, mean in logs.mean().items())
-    seeds = logs.index.get_level_values("trial").nunique()
+    seeds = logs.groupby(SEED).ngroups
     steps = logs.index.get_level_values("step")
     if not {0, SPARSE} <= set(logs.columns.to_numpy(float).round(6)) or steps.nunique() < PARTS:
         return 0, None, f"{steps.nunique()} common steps of {AT_SPARSE} sparse and dense"
@@ -72,10 +73,10 @@ def _rising(rows: pd.DataFrame, name: str) -> tuple[int, Case, str]:
 
 def _differences(logs: pd.DataFrame, steps: pd.Index[int]) -> list[Floats]:
     """The mean difference of log L in each trial (T,), for each comparison of two networks."""
-    part = pd.Series(np.minimum(steps.to_series().rank(method="dense") - 1, np.inf).to_numpy(), logs.index)
-    part = (part * PARTS // (part.max() + 1)).astype(int)
-    next_sparsity = logs.diff(axis=1).iloc[:, 1:].groupby("trial").mean()
-    over_dense = (logs.iloc[:, -1] - logs.iloc[:, 0]).groupby([logs.index.get_level_values("trial"), part]).mean()
+    rank = steps.to_series().rank(method="dense").to_numpy() - 1
+    part = pd.Series((rank * PARTS // (rank.max() + 1)).astype(int), logs.index, name="part")
+    next_sparsity = logs.diff(axis=1).iloc[:, 1:].groupby(SEED).mean()
+    over_dense = (logs.iloc[:, -1] - logs.iloc[:, 0]).to_frame("log").join(part).groupby([*SEED, "part"])["log"].mean()
     return [column.to_numpy() for table in (next_sparsity, over_dense.unstack()) for _, column in table.items()]
 
 

@@ -15,7 +15,8 @@ Looks = Mapping[float, Look]
 _WHAT = (
     "Steps-to-result K* against batch size. Dashed: linear scaling from the smallest batch, where twice the batch "
     "takes half the steps; dotted: the fit c1/B + c2, with an upright line where both terms are equal, at the critical "
-    "batch size c1/c2. Normalised: K* divided by its value at the smallest batch size that all sparsities have. "
+    "batch size c1/c2, and its 95% interval shaded. Upright bars: 95% intervals over replicates. Normalised: K* "
+    "divided by its value at the smallest batch size that all sparsities have. "
 )
 
 
@@ -100,6 +101,14 @@ def _plot_references(axes: Axes, studies: pd.DataFrame, fits: pd.DataFrame) -> N
             axes.axvline(
                 critical, color=style.VERMILION, linestyle=":", linewidth=0.8, label="critical batch size c1/c2"
             )
+        _shade(axes, float(fits["critical_low"].iloc[0]), float(fits["critical_high"].iloc[0]), batch_sizes)
+
+
+def _shade(axes: Axes, low: float, high: float, batch_sizes: np.ndarray) -> None:
+    """The interval of the critical batch size among the measured batch sizes; an end that is not known is beyond."""
+    start, end = np.fmax(low, batch_sizes[0]), np.fmin(high, batch_sizes[-1])
+    if np.isfinite([low, high]).any() and start < end:
+        axes.axvspan(start, end, color=style.VERMILION, alpha=0.08, linewidth=0, zorder=0, label="its 95% interval")
 
 
 def _plot_linear(axes: Axes, batch_sizes: np.ndarray, first: float) -> None:

@@ -10,10 +10,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from dps.analysis.curve import Checks, Curve
-from dps.analysis.estimate import Estimate
-from dps.analysis.intervals import comparable, interval
-from dps.analysis.profile import CRITICAL_BATCH_SIZE, EXPONENT, Profile, profile
+from dps.analysis.fits.curve import Checks, Curve
+from dps.analysis.fits.estimate import Estimate
+from dps.analysis.fits.intervals import comparable, interval
+from dps.analysis.fits.profile import CRITICAL_BATCH_SIZE, EXPONENT, Profile, profile
 from dps.analysis.theory import LEAST_BATCH_SIZES
 
 Floats = NDArray[np.float64]

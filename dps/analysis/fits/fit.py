@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dps.analysis.curve import Checks, Curve
-from dps.analysis.estimate import Estimate
-from dps.analysis.intervals import comparable, held_about, interval
-from dps.analysis.profile import C1, C2, CRITICAL_BATCH_SIZE, EXPONENT, Parameter, profile
+from dps.analysis.fits.curve import Checks, Curve
+from dps.analysis.fits.estimate import Estimate
+from dps.analysis.fits.intervals import comparable, held_about, interval
+from dps.analysis.fits.profile import C1, C2, CRITICAL_BATCH_SIZE, EXPONENT, Parameter, profile
 from dps.analysis.theory import LEAST_BATCH_SIZES
 
 Floats = NDArray[np.float64]

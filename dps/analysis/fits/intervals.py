@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dps.analysis.curve import Checks, Curve
+from dps.analysis.fits.curve import Checks, Curve
+from dps.analysis.fits.profile import Parameter, Profile, profile
 from dps.analysis.k_star import LEVEL
-from dps.analysis.profile import Parameter, Profile, profile
 
 Floats = NDArray[np.float64]
 REACH, STEEPNESS, POINTS = 16.0, 7.0, 49  # of the held values about the estimate: dense at it, and far-reaching

@@ -10,11 +10,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from dps.analysis.curve import Curve
-from dps.analysis.estimate import Estimate
-from dps.analysis.fits import ends_of, log_estimate, most_likely
-from dps.analysis.intervals import Scores, comparable, ends, held_about, scores, signed_scores
-from dps.analysis.profile import C1, CRITICAL_BATCH_SIZE, Parameter
+from dps.analysis.fits.curve import Curve
+from dps.analysis.fits.estimate import Estimate
+from dps.analysis.fits.fit import ends_of, log_estimate, most_likely
+from dps.analysis.fits.intervals import Scores, comparable, ends, held_about, scores, signed_scores
+from dps.analysis.fits.profile import C1, CRITICAL_BATCH_SIZE, Parameter
 
 Floats = NDArray[np.float64]
 

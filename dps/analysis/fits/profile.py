@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dps.analysis.curve import Checks
-from dps.analysis.likelihood import Cells, cells
+from dps.analysis.fits.curve import Checks
+from dps.analysis.fits.likelihood import Cells, cells
 
 Floats = NDArray[np.float64]
 LEAST_SIGMA = 0.01  # of log K*: below it, all curves through the check intervals would be equally likely

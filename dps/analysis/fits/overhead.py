@@ -13,8 +13,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from dps.analysis.curve import Curve
-from dps.analysis.estimate import Estimate
+from dps.analysis.fits.curve import Curve
+from dps.analysis.fits.estimate import Estimate
 from dps.analysis.k_star import LEVEL
 
 Floats = NDArray[np.float64]
