@@ -80,6 +80,7 @@ def measured(logs: Floats, sparsities: tuple[float, ...]) -> pd.DataFrame:
     """smoothness.csv with log L (sparsities, trials, steps)."""
     sparsity, trial, step = np.indices(logs.shape).reshape(3, -1)
     frame = pd.DataFrame({"sparsity": np.array(sparsities)[sparsity], "trial": trial, "step": 100 * (step + 1)})
+    frame["replicate"] = 0
     frame = frame.assign(smoothness=np.exp(logs.ravel()), smoothness_all_weights=1.0)
     return frame.assign(workload="w", optimizer="sgd", batch_size=64, **SHARED)
 
