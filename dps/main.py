@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from dps import errors
 from dps.engine.named import named, refuse_renaming
+from dps.engine.run import run
 from dps.engine.study import Study
-from dps.storage import ownership, records
 
 
 def main() -> None:
@@ -40,20 +40,6 @@ def _job(cfg: DictConfig) -> int | None:
 
         terminal.show([Path(cfg.folder)])
     return steps_to_result
-
-
-def run(study: Study, overrides: list[str], trials_of_sweep: int | None = None) -> int | None:
-    """Run those trials of a study that its folder lacks; returns its steps-to-result K*, None if none got there."""
-    options = [one.option for one in study.metaparameters]
-    ownership.claim(study.folder, study.cfg, overrides, options, trials_of_sweep)
-    if study.missing():
-        from dps.engine import fit
-
-        fit.fit(study)
-    else:  # of a run that was killed after its last record
-        study.checkpoint.unlink(missing_ok=True)
-    best = records.best(records.read(study.folder))
-    return None if best is None else int(best["steps_to_result"])
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ STACK = ["stack.trials_per_slice=2", "stack.examples_per_pass=8", "stack.product
 GRID = ["-m", "batch_size=8,16", "sparsity=0,0.5", "goal.error=0.3", "goal.interval_steps=4", "max_steps=32"]
 TWO_TRIALS = "hydra.sweeper.trials=2"
 CONTRACT = (
-    "workload,dataset,model,optimizer,lr_schedule,pruning,batch_size,sparsity,trial,seed,lr,momentum,decay_steps,"
+    "workload,dataset,model,optimizer,lr_schedule,pruning,batch_size,sparsity,replicate,trial,seed,lr,momentum,decay_steps,"
     "end_factor,goal_error,interval_steps,max_steps,status,steps_to_result,steps_run,validation_error,test_error,"
     "train_seconds,evaluate_seconds"
 )

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from dps import main
 from dps.analysis.confirmed import summary
+from dps.engine.run import run
 from dps.engine.study import Study
 from dps.protocol.metaparameters import declared
 from dps.storage import confirmations, records
@@ -51,7 +51,7 @@ class Confirmation:
 
     def train(self, seed: int, overrides: Sequence[str]) -> None:
         """Train what is missing of a fresh seed, and bring confirm.csv up to date."""
-        main.run(self.study(seed), list(overrides))
+        run(self.study(seed), list(overrides))
         self.record()
 
     def record(self) -> None:
