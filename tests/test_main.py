@@ -8,6 +8,7 @@ from command import Done, contents, dps, rows, study
 
 from dps import main
 from dps.engine import fit
+from dps.engine.run import run
 from dps.engine.study import Study
 from dps.protocol.outcome import STATUSES
 from dps.storage import records
@@ -28,7 +29,6 @@ CONTRACT = (
 def returned(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
     """What every study that ran returned."""
     values: list[int | None] = []
-    run = main.run
 
     def spy(study: Study, overrides: list[str], trials: int | None) -> int | None:
         values.append(run(study, overrides, trials))
