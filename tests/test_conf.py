@@ -111,7 +111,7 @@ def test_models(composed: Composed, name: str, parameters: int) -> None:
 def test_an_optimizer_and_a_schedule_become_one(composed: Composed, optimizer: str, schedule: str) -> None:
     cfg = composed(f"optimizer={optimizer}", f"lr_schedule={schedule}", "trial=[0,1]", "optimizer.lr=[0.5,0.25]")
     rows = Study.parse(cfg).trials
-    columns = {name: [row[name] for row in rows] for name in rows[0] if name != "trial"}
+    columns = {name: [row[name] for row in rows] for name in rows[0] if name not in ("trial", "seed")}
     decay = {name: columns.pop(name) for name in ("decay_steps", "end_factor") if name in columns}
     weight = nn.Parameter(torch.zeros(2, 1))
     lr_schedule = partial(hydra.utils.instantiate(cfg.lr_schedule), **decay)
@@ -202,7 +202,7 @@ def test_the_search_space_is_all_that_a_trial_has(composed: Composed, name: str)
     cfg = composed(f"workload={name}")
     own = [one for one in TABLE if OmegaConf.select(cfg, one.option) is not None]
     assert list(cfg.space) == [one.option for one in own]
-    assert Study.parse(cfg).trials[0].keys() == {"trial", *(one.name for one in own)}
+    assert Study.parse(cfg).trials[0].keys() == {"trial", "seed", *(one.name for one in own)}
 
 
 def test_the_command_line_wins_over_the_workload(composed: Composed) -> None:

@@ -97,7 +97,7 @@ def found() -> Declared:
 
 def test_it_stands_among_the_metaparameters_of_all_frames(found: Declared) -> None:
     trials, studies = found.results.trials, found.results.studies
-    for frame, before, after in ((trials, "seed", "goal_error"), (studies, "best_trial", "boundary")):
+    for frame, before, after in ((trials, "seed", "goal_error"), (studies, "train_seconds", "boundary")):
         names = list(frame.columns)
         assert names[names.index(before) + 1 : names.index(after)] == NAMES
     assert str(trials["warmup_steps"].dtype) == str(studies["warmup_steps"].dtype) == "Int64"
