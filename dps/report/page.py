@@ -27,7 +27,11 @@ OPEN_GRIDS = 2
 OPEN_COMMANDS = 12
 CSS_PIXELS_PER_PIXEL = 0.6  # a figure of 200 dots per inch, a quarter larger than in print
 WITHOUT_INTERVAL = ("noise",)  # of theory.csv: what intervals are made from
-SAID_ONCE = (*(name for name in PROTOCOL if name != "workload"), "space")  # unless it differs within a workload
+SAID_ONCE = (
+    *(name for name in PROTOCOL if name != "workload"),
+    "replicate",
+    "space",
+)  # unless it differs within a workload
 
 
 @dataclass(frozen=True)
@@ -109,8 +113,7 @@ def _studies(results: Results) -> Sortable:
     names = [one.name for one in results.metaparameters]
     first = ["workload", "batch_size", "sparsity", "replicate", "steps_to_result", *names, "boundary"]
     columns = [*first, *(name for name in results.studies.columns if name not in first)]
-    hidden = ["replicate"] if results.studies["replicate"].nunique() == 1 else []
-    return _table(results.studies.drop(columns=hidden), "studies", columns, near_one(results.metaparameters))
+    return _table(results.studies, "studies", columns, near_one(results.metaparameters))
 
 
 def _pooled(k_star: pd.DataFrame) -> Sortable | None:
@@ -126,5 +129,5 @@ def _table(frame: pd.DataFrame, what: str, columns: Sequence[str], precise: froz
         by_workload = frame.groupby("workload")
         hidden.update(name for name in SAID_ONCE if name in frame and by_workload[name].nunique().max() <= 1)
         hidden.update(["workload"] if len(by_workload) == 1 else [])
-    kept = filled(frame, [name for name in columns if name in frame and name not in hidden])
+    kept = filled(frame, [name for name in columns if name not in hidden])
     return sortable(frame, f"{len(frame)} {what}. A header sorts.", kept, precise)
