@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,10 +50,12 @@ def show(folders: Sequence[Path], console: Console | None = None) -> None:
         console.print(CONFIRMED, highlight=False)
 
 
-def _title(key: tuple[Any, ...], keys: Sequence[tuple[Any, ...]], studies: Iterable[pd.DataFrame]) -> str:
+def _title(key: tuple[Any, ...], keys: Sequence[tuple[Any, ...]], studies: Collection[pd.DataFrame]) -> str:
     protocol = dict(zip(PROTOCOL, key, strict=True))
     title = f"{protocol['workload']}: K*, the steps to a validation error of {protocol['goal_error']:g}, "
     title += wording.trials_a_study(map(len, studies))
+    if (replicates := len({int(study["replicate"].iloc[0]) for study in studies})) > 1:
+        title += f", {wording.counted([replicates], 'replicate')}"
     siblings = [dict(zip(PROTOCOL, other, strict=True)) for other in keys if other[0] == key[0]]
     different = [
         f"{name}={protocol[name]}"
