@@ -11,7 +11,7 @@ demo: .venv.ready  ## a sweep of the bundled digits: 3 batch sizes x 2 sparsitie
 	$(BIN)/dps -m workload=digits_simple_cnn_momentum batch_size=4,16,64 sparsity=0,0.9 hydra.sweeper.trials=16
 
 test: .venv.ready  ## the tests, but those marked slow or gpu
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: .venv.ready  ## ruff, mypy, and imports that run downwards
 	$(BIN)/ruff check .
