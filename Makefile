@@ -25,5 +25,5 @@ clean:  ## remove the virtual environment and caches; outputs/ stays
 
 .venv.ready: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'  # compiling all of torch would take a minute
 	touch $@
