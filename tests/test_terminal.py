@@ -120,6 +120,6 @@ def test_replicates_are_pooled_and_a_confirmed_k_star_stands_below(tmp_path: Pat
     assert cells(text, " 16 │") == ["16", f"200 ({low:.0f} to {high:.0f})"]
     lines = [line.split("│")[2].strip() for line in text.splitlines() if line.startswith("│")]
     assert lines[lines.index("100") :][:3] == ["100", "lr=0.0123 momentum=0.9997", "1/1/0/0"]
-    assert "400" in lines and "confirmed 144 (144 to 144, 20 of 24 seeds)" in lines
+    assert "400" in lines and "confirmed 144 (144 to 144, 20 of 24 seeds in 4000 steps)" in lines
     assert "2 replicates" in text and "geometric mean" in text and "fresh seeds" in text
     assert "geometric mean" not in shown([other]) and "fresh seeds" not in shown([other])

@@ -12,10 +12,8 @@ import pandas as pd
 from dps.analysis.columns import CELL, PROTOCOL, STUDY
 from dps.analysis.k_star import LEVEL
 
-COLUMNS = (
-    *(*PROTOCOL, *CELL, "trials", "replicates", "reached"),
-    *("steps_to_result", "steps_to_result_low", "steps_to_result_high", "state"),
-)
+K_STAR = ("steps_to_result", "steps_to_result_low", "steps_to_result_high")
+COLUMNS = (*PROTOCOL, *CELL, "trials", "replicates", "reached", *K_STAR, "state")
 CONFIRMED = {  # the columns of confirm.csv that k_star.csv has, by its own names
     **{"confirmed_steps": "median_steps", "confirmed_steps_low": "median_low", "confirmed_steps_high": "median_high"},
     **{"success_rate": "success_rate", "success_rate_low": "success_low", "success_rate_high": "success_high"},
@@ -31,13 +29,13 @@ def pooled(studies: pd.DataFrame, confirmed: Mapping[str, pd.Series[Any]]) -> pd
 
     `steps_to_result_low` and `_high` are the ends of its 95% interval, empty with one replicate. `replicates` are those
     that are finished, `reached` those of them that reached the goal; K* is empty where one did not. `trials` are those
-    of the replicate that has the fewest. The state is "running" while no replicate is finished.
+    of the replicate that has the fewest of them. The state is "running" while no replicate is finished.
 
     `confirmed` has the row of confirm.csv with the confirmed K* by the folder of the study. `confirmed_steps` is empty
     where fewer than half of the fresh seeds arrive; `success_rate` is of those that arrive in `within_steps`.
     """
     rows = [_row(rows, confirmed) for _, rows in studies.groupby(list(STUDY))]
-    types = dict.fromkeys(WHOLE, "Int64") | dict.fromkeys(COLUMNS[-4:-1], "float64")
+    types = dict.fromkeys(WHOLE, "Int64") | dict.fromkeys(K_STAR, "float64")
     types |= {name: "float64" if name in FRACTIONS else "Int64" for name in CONFIRMED}
     return pd.DataFrame(rows, columns=[*COLUMNS, *CONFIRMED]).astype(types)
 
@@ -64,10 +62,11 @@ def _row(replicates: pd.DataFrame, confirmed: Mapping[str, pd.Series[Any]]) -> d
     finished = replicates[replicates["state"] == "finished"]
     known = finished["steps_to_result"].dropna()
     row = {name: first[name] for name in (*PROTOCOL, *CELL)}
-    row |= {"trials": replicates["trials"].min(), "replicates": len(finished), "reached": len(known)}
+    counted = replicates if finished.empty else finished
+    row |= {"trials": counted["trials"].min(), "replicates": len(finished), "reached": len(known)}
     row["state"] = "running" if finished.empty else "finished"
     if len(known) == len(finished) > 0:
-        row |= dict(zip(COLUMNS[-4:-1], geometric_mean(known.tolist(), int(first["interval_steps"])), strict=True))
+        row |= dict(zip(K_STAR, geometric_mean(known.tolist(), int(first["interval_steps"])), strict=True))
     for folder in filter(confirmed.__contains__, replicates["folder"]):
         row |= {name: confirmed[folder][column] for name, column in CONFIRMED.items()}
     return row

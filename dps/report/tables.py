@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from dps.analysis.theory_table import ENDS
 from dps.report.wording import interval, is_empty, shown
 
-STEMS = {"critical_batch_size": "critical"}  # of the columns that hold the ends of a column's interval, if not its name
 HEADERS = {"steps_to_result": "K*", "exponent": "exponent a"}
 
 
@@ -54,8 +54,8 @@ def sortable(frame: pd.DataFrame, caption: str, columns: Sequence[str], precise:
 
 def ends_of(frame: pd.DataFrame) -> dict[str, tuple[str, str]]:
     """The columns of a frame that have an interval, each with the two that hold its ends."""
-    stems = {name: STEMS.get(name, name) for name in frame.columns}
-    return {name: (f"{stem}_low", f"{stem}_high") for name, stem in stems.items() if f"{stem}_low" in stems}
+    ends = {name: ENDS.get(name, (f"{name}_low", f"{name}_high")) for name in frame.columns}
+    return {name: pair for name, pair in ends.items() if pair[0] in ends}
 
 
 def filled(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:

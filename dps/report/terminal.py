@@ -110,11 +110,9 @@ def _confirmed(folder: Path) -> Text:
 
     if (row := confirmed(folder)) is None:
         return Text("not confirmed yet")
-    middle, interval = (
-        wording.shown("median_steps", row["median_steps"]),
-        wording.interval("median_steps", row["median_low"], row["median_high"]),
-    )
-    arrived = f"{row['arrived']} of {row['seeds']} seeds"
+    middle = wording.shown("median_steps", row["median_steps"])
+    interval = wording.interval("median_steps", row["median_low"], row["median_high"])
+    arrived = f"{row['arrived']} of {row['seeds']} seeds in {row['max_steps']} steps"
     return Text.assemble("confirmed ", (middle, "bold"), f" ({', '.join(filter(None, [interval, arrived]))})")
 
 

@@ -20,7 +20,7 @@ from dps.analysis.k_star import LEVEL
 from dps.analysis.results import Results
 
 MOMENTUM = ("momentum", "nesterov")
-LEAST_BATCH_SIZES = 5  # of each curve whose critical batch size is compared
+COMPARED_SIZES = 5  # of each curve whose critical batch size is compared
 NO_SMALLER = 0.8  # times the other critical batch size: what is not below this is no smaller
 
 
@@ -29,7 +29,7 @@ def larger_critical_batch(results: Results) -> Claim:
     optimizers = results.studies[[*GRID, "optimizer"]].drop_duplicates()
     rows = results.theory.merge(optimizers, on=list(GRID))
     pairs = sparse_and_dense(rows[rows["optimizer"].isin(MOMENTUM)], GRID)
-    enough = pairs[["batch_sizes", "batch_sizes_dense"]].min(axis=1) >= LEAST_BATCH_SIZES
+    enough = pairs[["batch_sizes", "batch_sizes_dense"]].min(axis=1) >= COMPARED_SIZES
     pairs = pairs[enough & pairs[["critical_ratio_low", "critical_ratio_high"]].notna().any(axis=1)]
     cases = [no_smaller(row["critical_ratio_low"], row["critical_ratio_high"]) for _, row in pairs.iterrows()]
     texts = [f"{row['workload']}: {_figures(row)}" for _, row in pairs.iterrows()]
@@ -39,7 +39,7 @@ def larger_critical_batch(results: Results) -> Claim:
         verdict(cases),
         "; ".join([tally(cases, "workloads that can be judged"), *texts]) + ".",
         f"The {LEVEL:.0%} interval of c1 / c2 of the {AT_SPARSE} sparse curve over that of the dense curve, for every "
-        f"workload with Momentum or Nesterov and {LEAST_BATCH_SIZES} batch sizes or more of both. The workload bears "
+        f"workload with Momentum or Nesterov and {COMPARED_SIZES} batch sizes or more of both. The workload bears "
         f"the claim out where its lower end is {NO_SMALLER} or more: then the critical batch size is no smaller (and "
         "larger where the lower end is above one). It contradicts the claim where the upper end is below one. "
         f"{combined('workloads')}",

@@ -19,7 +19,7 @@ from dps.analysis.claims.claim import (
     with_interval,
     within,
 )
-from dps.analysis.claims.critical_batch import LEAST_BATCH_SIZES, MOMENTUM, in_short
+from dps.analysis.claims.critical_batch import COMPARED_SIZES, MOMENTUM, in_short
 from dps.analysis.claims.intervals import middle_of_check, t_interval
 from dps.analysis.columns import CURVE
 from dps.analysis.fits.curve import curve_of
@@ -32,7 +32,7 @@ def momentum_helps(results: Results) -> Claim:
     """Claim 4, by the ratio of the critical batch sizes, and of K* from SGD's critical batch size on."""
     same = ["dataset", "model", "lr_schedule", *CURVE[1:]]
     curves = results.studies[[*same, "workload", "optimizer"]].drop_duplicates().merge(results.theory, on=list(CURVE))
-    curves = curves[curves["batch_sizes"] >= LEAST_BATCH_SIZES]
+    curves = curves[curves["batch_sizes"] >= COMPARED_SIZES]
     sgd = curves[curves["optimizer"] == "sgd"]
     pairs = curves[curves["optimizer"].isin(MOMENTUM)].merge(sgd, on=same, suffixes=("", "_sgd"))
     studies = finished(results.studies)
@@ -45,7 +45,7 @@ def momentum_helps(results: Results) -> Claim:
         verdict(cases, 2 * TAIL),
         "; ".join([tally(cases, "curves with an SGD counterpart"), *texts]) + ".",
         "For each curve with Momentum or Nesterov and that with SGD of the same data, model, schedule, goal and "
-        f"network, both of {LEAST_BATCH_SIZES} batch sizes or more: the {LEVEL:.0%} intervals of the ratio of c1 / c2, "
+        f"network, both of {COMPARED_SIZES} batch sizes or more: the {LEVEL:.0%} intervals of the ratio of c1 / c2, "
         "and of the mean ratio (on the log scale) of K* at equal batch sizes from SGD's critical batch size on. The "
         "curve bears the claim out where the first lies above one, the critical batch size then being larger, and the "
         "second below one, and contradicts it where either lies on the other side. The second is Student's, from the "

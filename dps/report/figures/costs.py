@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 
 import pandas as pd
-from matplotlib.axes import Axes
 
 from dps.analysis.columns import STUDY
 from dps.analysis.pooled import geometric_mean
@@ -29,7 +28,7 @@ def draw(subject: Subject, studies: pd.DataFrame, looks: Mapping[float, Look]) -
     figure, grid = style.panels(subject.heading, 1, len(KINDS), height=1.9)
     for (kind, label), axes in zip(KINDS.items(), grid.flat, strict=True):
         for sparsity, rows in costs.groupby("sparsity"):
-            _plot(axes, rows, kind, sparsity_name(float(sparsity)), looks[float(sparsity)])
+            curve.plot(axes, rows, sparsity_name(float(sparsity)), looks[float(sparsity)], kind)
         axes.set_xlabel("batch size B (examples)")
         axes.set_ylabel(label)
         style.powers_of_two(axes, "x", costs["batch_size"])
@@ -50,9 +49,3 @@ def _costs(pooled: pd.DataFrame, studies: pd.DataFrame) -> pd.DataFrame:
     found = [seconds.get(tuple(key), nothing) for key in costs[list(STUDY)].itertuples(index=False)]
     costs[["seconds", "seconds_low", "seconds_high"]] = pd.DataFrame(found, index=costs.index)
     return costs
-
-
-def _plot(axes: Axes, rows: pd.DataFrame, kind: str, label: str, look: Look) -> None:
-    x, y, low, high = (rows[name].to_numpy(float) for name in ("batch_size", kind, f"{kind}_low", f"{kind}_high"))
-    axes.plot(x, y, label=label, **look)
-    axes.vlines(x, low, high, color=look["color"], linewidth=0.8)

@@ -25,10 +25,11 @@ def by_place(studies: pd.DataFrame) -> pd.DataFrame:
     return steps.pivot(index="batch_size", columns="sparsity", values="steps_to_result")
 
 
-def plot(axes: Axes, studies: pd.DataFrame, label: str, look: Look) -> None:
-    """Draws K* of studies that reached the goal, all of one sparsity, each with its interval where it has one."""
-    columns = ("batch_size", "steps_to_result", "steps_to_result_low", "steps_to_result_high")
-    x, y, low, high = (studies[name].to_numpy(float) for name in columns)
+def plot(axes: Axes, studies: pd.DataFrame, label: str, look: Look, column: str = "steps_to_result") -> None:
+    """Draws a column, K* or another, of studies of one sparsity that reached the goal, with the intervals there are."""
+    x, y, low, high = (
+        studies[name].to_numpy(float) for name in ("batch_size", column, f"{column}_low", f"{column}_high")
+    )
     axes.plot(x, y, label=label, **look)
     axes.vlines(x, low, high, color=look["color"], linewidth=0.8)
 
