@@ -2,52 +2,56 @@
 
 import signal
 import time
-from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
+from dps import signals
 from dps.engine.module import StudyTask
 
 RANKS_AGREE_EVERY_STEPS = 16
 
 
 class StudyCheckpoint(Checkpoint):
-    """Saves at the end of a step, when `every_seconds` have passed since the last time, and at the first Ctrl-C.
+    """Saves at the end of a step, when `every_seconds` have passed since the last time, and when a signal has come.
 
     Always between steps, after every other callback: a state saved in the middle of one would be resumed wrongly.
     """
 
     def __init__(self, every_seconds: float):
         self.every_seconds = every_seconds
-        self.interrupted = False
 
     def on_train_start(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
-        """Start the clock; from here the first Ctrl-C waits for the end of the step, a second one does not."""
+        """Start the clock; from here the first signal waits for the end of the step, a second one does not."""
         self._saved = time.monotonic()
-        self._handler = signal.signal(signal.SIGINT, self._interrupt)
-
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        self.interrupted = True
-        signal.signal(signal.SIGINT, self._handler)
+        self._step: int | None = trainer.global_step or None
+        signals.finish_steps()
 
     def on_train_batch_end(self, trainer: pl.Trainer, task: StudyTask, *_: Any) -> None:  # type: ignore[override]
-        """Save, where it is time."""
+        """Save, where it is time, and end where a signal has come, to whichever rank."""
         if trainer.world_size > 1 and trainer.global_step % RANKS_AGREE_EVERY_STEPS:
             return
         overdue = time.monotonic() - self._saved >= self.every_seconds
-        if trainer.strategy.broadcast(overdue or self.interrupted):
+        stop = _any_rank(trainer, signals.stop_asked() is not None)
+        if stop or _any_rank(trainer, overdue):
             trainer.save_checkpoint(task.study.checkpoint)
-            self._saved = time.monotonic()
-        if self.interrupted:
-            raise KeyboardInterrupt
+            self._saved, self._step = time.monotonic(), trainer.global_step
+        if stop:
+            raise signals.Stopped(signals.stop_asked() or signal.SIGTERM)
 
     def on_train_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
-        """Give Ctrl-C back."""
-        signal.signal(signal.SIGINT, self._handler)
+        """No step is left to be finished."""
+        signals.interrupt_steps()
 
-    def on_exception(self, trainer: pl.Trainer, task: pl.LightningModule, exception: BaseException) -> None:
-        """Give Ctrl-C back."""
-        if hasattr(self, "_handler"):
-            signal.signal(signal.SIGINT, self._handler)
+    def on_exception(self, trainer: pl.Trainer, task: StudyTask, exception: BaseException) -> None:  # type: ignore[override]
+        """Say, where a signal was the reason, what is kept."""
+        if not isinstance(exception, signals.Stopped):
+            signals.interrupt_steps()
+        elif hasattr(self, "_step"):
+            step = "" if self._step is None else f" and a checkpoint of step {self._step}"
+            exception.kept = f"{task.study.folder} keeps the trials that had ended{step}"
+
+
+def _any_rank(trainer: pl.Trainer, decision: bool) -> bool:
+    return bool(trainer.strategy.reduce_boolean_decision(decision, all=False))

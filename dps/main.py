@@ -1,45 +1,17 @@
-"""The command `dps`: compose, check, fit, and return the study's steps-to-result."""
+"""The command `dps`."""
 
-import sys
-import traceback
-from pathlib import Path
-
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-
-from dps import errors
-from dps.engine.named import named, refuse_renaming
-from dps.engine.run import run
-from dps.engine.study import Study
+from dps import signals
 
 
 def main() -> None:
-    """Run the command line; a failure prints one sentence (HYDRA_FULL_ERROR=1: the traceback) and exits with 1."""
-    sys.argv = ["~logger" if argument == "logger=null" else argument for argument in sys.argv]  # what Hydra calls it
-    errors.run_command("dps", _job)
+    """Run the command line; a failure prints one sentence (HYDRA_FULL_ERROR=1: the traceback) and exits with 1.
 
+    Ctrl-C, SIGTERM and SIGUSR1 end it as dps.signals says, from the first imports on.
+    """
+    with signals.stopping("dps"):
+        from dps.job import run_command_line
 
-@hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
-def _job(cfg: DictConfig) -> int | None:
-    job = HydraConfig.get()
-    try:
-        refuse_renaming(job.overrides.task)
-        OmegaConf.resolve(named(cfg, job.runtime.choices, job.runtime.output_dir))
-        trials = job.sweeper.trials if job.mode == RunMode.MULTIRUN else None
-        steps_to_result = run(Study.parse(cfg), list(job.overrides.task), trials)
-    except Exception as error:
-        with (Path(job.runtime.output_dir) / f"{job.job.name}.log").open("a") as log:
-            traceback.print_exc(file=log)
-        if job.mode == RunMode.MULTIRUN:
-            raise
-        errors.stop("dps", error)
-    if job.mode == RunMode.RUN:
-        from dps.report import terminal
-
-        terminal.show([Path(cfg.folder)])
-    return steps_to_result
+        run_command_line()
 
 
 if __name__ == "__main__":

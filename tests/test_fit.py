@@ -1,9 +1,11 @@
 """Training a study: what each way of running it must leave unchanged, against each other and against plain PyTorch."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from dps.protocol.goal import GoalCheck
 from dps.stack.sgd import SGD
 from dps.stack.shape import SliceShape
 from dps.storage import records
+from dps.storage.checkpoints import before
 
 # else measured, and not the same in two folders
 STACK = ["stack.trials_per_slice=2", "stack.examples_per_pass=8", "stack.products=false"]
@@ -31,6 +34,7 @@ MIXED = ["trial=[0,1,2,3]", "optimizer.lr=[1e9,0.02,0.002,1e-6]"]
 LR = {0: 1e9, 1: 0.02, 2: 0.002, 3: 1e-6}
 Weights = dict[int, list[Tensor]]
 
+STOPPED = [*SMALL, "trial=[0,3]", "optimizer.lr=[1e-5,1e-5]"]
 EVERY_STEP = "bookkeeping.checkpoint.every_seconds=0"  # a checkpoint
 # Types the command, and a signal to itself at the start of one of its steps.
 SIGNALLED = """
@@ -250,7 +254,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(
     recorded = rows(study(tmp_path, 8))
     pd.testing.assert_frame_equal(recorded, whole.loc[recorded.index])
     assert list(recorded.index) == [0, 1]
-    assert len(list(tmp_path.rglob("*.ckpt"))) == 1
+    assert (study(tmp_path, 8) / "trials=0-3.ckpt").exists()
     pd.testing.assert_frame_equal(run(tmp_path, *typed), whole)
     assert first_steps == [stop + (sent == signal.SIGINT)]  # Ctrl-C lets the step finish, and saves it
     assert ended.keys() == {2, 3}
@@ -318,10 +322,15 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     handler = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
         Interruption(StudyTask, "training_step", 7, False).install(patch)
-        assert dps(tmp_path, *SMALL, "trial=[0,3]", "optimizer.lr=[1e-5,1e-5]", EVERY_STEP).code != 0
+        assert dps(tmp_path, *STOPPED, EVERY_STEP).code != 0
     signal.signal(signal.SIGINT, handler)
-    assert len(list(tmp_path.rglob("*.ckpt"))) == 1
+    assert checkpoint(tmp_path).exists() and before(checkpoint(tmp_path)).exists()
     return tmp_path
+
+
+def checkpoint(folder: Path) -> Path:
+    """That of the trials 0 and 3."""
+    return study(folder, 8) / "trials=7c131fd95efadcf9.ckpt"
 
 
 def test_a_checkpoint_of_other_metaparameters_is_not_taken_for_these(stopped: Path) -> None:
@@ -343,17 +352,68 @@ def test_a_checkpoint_of_other_trials_is_not_taken_for_these(stopped: Path) -> N
 
 def test_a_checkpoint_of_another_configuration_is_refused(stopped: Path) -> None:
     before = contents(stopped)
-    done = dps(stopped, *SMALL, "trial=[0,3]", "optimizer.lr=[1e-5,1e-5]", "goal.error=0.2")
+    done = dps(stopped, *STOPPED, "goal.error=0.2")
     assert done.code == 1 and "goal.error is 0.3 there and 0.2 here" in done.stderr
     assert contents(stopped) == before
 
 
-def test_a_damaged_checkpoint_is_named(stopped: Path) -> None:
-    (path,) = stopped.rglob("*.ckpt")
+def cut_short(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:1000])
-    done = dps(stopped, *SMALL, "trial=[0,3]", "optimizer.lr=[1e-5,1e-5]")
-    if done.code:
-        assert done.stderr.startswith("dps: ") and done.stderr.count("\n") == 1 and path.name in done.stderr
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [cut_short, flip_a_bit, Path.unlink])
+def test_training_goes_on_from_the_checkpoint_before_a_damaged_one(
+    stopped: Path, first_steps: list[int], damage: Callable[[Path], None]
+) -> None:
+    afresh = run(place(stopped, "afresh"), *STOPPED)
+    damage(checkpoint(stopped))
+    first_steps.clear()
+    done = dps(stopped, *STOPPED)
+    assert done.code == 0 and done.stdout.count(checkpoint(stopped).name) == 1 and "the one before" in done.stdout
+    assert first_steps == [5]  # the newest was of step 6
+    pd.testing.assert_frame_equal(rows(study(stopped, 8)), afresh)
+    assert not list(stopped.rglob("*.ckpt"))
+
+
+def test_two_damaged_checkpoints_are_named(stopped: Path) -> None:
+    flip_a_bit(checkpoint(stopped))
+    cut_short(before(checkpoint(stopped)))
+    left = contents(study(stopped, 8))
+    done = dps(stopped, *STOPPED)
+    assert done.code == 1 and done.stderr.count("\n") == 1
+    assert f"{checkpoint(stopped)} is damaged" in done.stderr and "remove it" in done.stderr
+    assert contents(study(stopped, 8)) == left
+
+
+def test_a_copied_checkpoint_is_not_taken_for_the_own(stopped: Path) -> None:
+    other = place(stopped, "other")
+    shutil.copytree(stopped / "outputs", other / "outputs")
+    sparse = study(other, 8).with_name("batch_size=8,sparsity=0.5")
+    study(other, 8).rename(sparse)
+    shutil.rmtree(sparse / ".hydra")
+    checkpoints = [path.rename(stopped / path.name) for path in sparse.glob("*.ckpt")]
+    assert dps(other, *STOPPED, "sparsity=0.5").code == 0  # so the folder is that of a sparse study
+    (sparse / "trials.csv").unlink()
+    for path in checkpoints:
+        path.rename(sparse / path.name)
+    done = dps(other, *STOPPED, "sparsity=0.5")
+    assert done.code == 1 and "sparsity is 0 there and 0.5 here" in done.stderr and ".ckpt" in done.stderr
+    assert not (sparse / "trials.csv").exists()
+
+
+def test_a_checkpoint_stays_until_every_trial_is_recorded(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(records, "merge", lambda *arguments: None)
+        assert dps(stopped, *STOPPED).code == 1
+    assert checkpoint(stopped).exists()
+    assert dps(stopped, *STOPPED).code == 0
+    assert not list(stopped.rglob("*.ckpt"))
 
 
 def test_no_logger(tmp_path: Path) -> None:

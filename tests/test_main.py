@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from command import Done, contents, dps, rows, study
 
-from dps import main
+from dps import job
 from dps.engine import fit
 from dps.engine.run import run
 from dps.engine.study import Study
@@ -34,7 +34,7 @@ def returned(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
         values.append(run(study, overrides, trials))
         return values[-1]
 
-    monkeypatch.setattr(main, "run", spy)
+    monkeypatch.setattr(job, "run", spy)
     return values
 
 

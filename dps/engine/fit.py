@@ -14,17 +14,20 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from omegaconf import OmegaConf
 from torch import Tensor
 
 from dps.engine import tracking
+from dps.engine.checkpoint_io import StudyCheckpoints
 from dps.engine.environment import environment
 from dps.engine.memory import keep_freed_memory
 from dps.engine.module import StudyTask
 from dps.engine.study import Study
 from dps.protocol.values import require
 from dps.stack.shape import SliceShape, slice_shape
-from dps.storage import environments, files, records
+from dps.storage import checkpoints, environments, files, records
 
 log = logging.getLogger(__name__)
 STACK_REMEDY = "restore the file, or remove the folder to run its study again"
@@ -45,7 +48,7 @@ def fit_here(study: Study) -> pl.Trainer:
     set_precision(study.cfg.precision)
     if study.cfg.trainer.precision == "bf16-mixed":
         log.warning("trainer.precision=bf16-mixed is not the study's protocol, which is 32-true: K* may differ")
-    saved = _readable(study.checkpoint) if study.checkpoint.exists() else None
+    saved = study.checkpoint if checkpoints.exists(study.checkpoint) else None
     trainer = _trainer(study)
     trials = study.missing() if saved is None else study.trials
     task = StudyTask(study, trials, partial(_shape, study, len(trials)))
@@ -59,16 +62,10 @@ def fit_here(study: Study) -> pl.Trainer:
         for logger in trainer.loggers:
             logger.log_metrics({"steps_to_result": float("nan") if best is None else int(best["steps_to_result"])})
     if trainer.is_global_zero:
-        study.checkpoint.unlink(missing_ok=True)
+        if lost := study.missing():
+            raise RuntimeError(f"{len(lost)} trials have ended and are not recorded")
+        checkpoints.remove(study.checkpoint)
     return trainer
-
-
-def _readable(checkpoint: Path) -> Path:
-    try:
-        torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(f"{checkpoint} is damaged: remove it, and the same command starts its trials again") from error
-    return checkpoint
 
 
 def _shape(study: Study, trials: int, images: Tensor) -> SliceShape:
@@ -96,10 +93,14 @@ def _recorded(folder: Path, given: dict[str, Any], measure: Callable[[], SliceSh
 def _trainer(study: Study) -> pl.Trainer:
     """Lightning's trainer with the study's callbacks; what it is told here is the protocol's, and no option."""
     cfg = study.cfg
+    # Never the one that Lightning finds: in a job of SLURM that would save and requeue by itself.
+    cluster = LightningEnvironment() if cfg.trainer.devices == 1 else TorchElasticEnvironment()
     callbacks = [cfg.pruning, *cfg.callbacks.values(), *cfg.bookkeeping.values()]
     trainer: pl.Trainer = instantiate(
         cfg.trainer,
         callbacks=[instantiate(callback) for callback in callbacks],
+        plugins=[cluster, StudyCheckpoints()],
+        default_root_dir=study.folder,
         logger=instantiate(cfg.logger) if cfg.get("logger") else False,
         max_steps=cfg.max_steps,
         max_epochs=-1,

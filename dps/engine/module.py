@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 import torch.distributed
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from dps.data import StudyData
@@ -18,6 +19,7 @@ from dps.protocol.outcome import Outcome
 from dps.stack.sgd import SGD
 from dps.stack.shape import SliceShape
 from dps.stack.stack import Stack
+from dps.storage.ownership import differences
 
 
 class Check(NamedTuple):
@@ -129,7 +131,8 @@ class StudyTask(pl.LightningModule):
         self.sgd.follow(*self.stack.retire(list(outcomes)))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add to a checkpoint which trial is in which row, and how the finished ones ended."""
+        """Add to a checkpoint whose it is, which trial is in which row, and how the finished ones ended."""
+        checkpoint["configuration"] = OmegaConf.to_container(self.study.cfg, resolve=True)
         checkpoint["stack"] = {
             "trials": [dict(trial) for trial in self.trials],
             "rows": self.stack.rows,
@@ -140,23 +143,26 @@ class StudyTask(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the saved stack's layout, before Lightning loads its values; ValueError if it is not of these trials."""
-        saved, path = checkpoint["stack"], self.study.checkpoint
-        if "trials" not in saved:
-            raise ValueError(
-                f"{path} was written by an earlier version of dps: remove it, and the same command starts those of its "
-                "trials again that are not recorded"
-            )
+        saved = checkpoint["stack"]
+        self._refuse_other(checkpoint["configuration"], saved["trials"])
         if saved["trials_per_slice"] != self.stack.trials_per_slice:
             here, there = self.stack.trials_per_slice, saved["trials_per_slice"]
+            path = self.study.checkpoint
             raise ValueError(f"stack.trials_per_slice={here} must be {there}, with which {path} was written")
+        self.stack.lay_out(saved["rows"], saved["pruned"])
+        self.outcomes = {trial: Outcome(**outcome) for trial, outcome in saved["outcomes"].items()}
+
+    def _refuse_other(self, configuration: Mapping[str, Any], trials: Sequence[Trial]) -> None:
+        """ValueError unless a checkpoint of this configuration and these trials is the study's own."""
+        path, options = self.study.checkpoint, {one.name: one.option for one in self.study.metaparameters}
+        here = OmegaConf.to_container(self.study.cfg, resolve=True)
+        if different := differences(configuration, here, list(options.values())):
+            raise ValueError(f"{path} is of another configuration ({', '.join(different)}): remove it")
         asked = {trial["trial"]: trial for trial in self.trials}
-        options = {one.name: one.option for one in self.study.metaparameters}
-        for trial in saved["trials"]:
+        for trial in trials:
             for name, value in trial.items():
                 if (now := asked.get(trial["trial"], {}).get(name)) != value:
                     raise ValueError(
                         f"{options.get(name, name)}={now} is not what {path} trains trial {trial['trial']} with, which "
                         f"is {value}: give the same, or remove the checkpoint"
                     )
-        self.stack.lay_out(saved["rows"], saved["pruned"])
-        self.outcomes = {trial: Outcome(**outcome) for trial, outcome in saved["outcomes"].items()}

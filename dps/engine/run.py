@@ -1,7 +1,7 @@
 """Running a study: its folder claimed, what is missing trained, its answer read from its record."""
 
 from dps.engine.study import Study
-from dps.storage import ownership, records
+from dps.storage import checkpoints, ownership, records
 
 
 def run(study: Study, overrides: list[str], trials_of_sweep: int | None = None) -> int | None:
@@ -13,6 +13,6 @@ def run(study: Study, overrides: list[str], trials_of_sweep: int | None = None) 
 
         fit.fit(study)
     else:  # of a run that was killed after its last record
-        study.checkpoint.unlink(missing_ok=True)
+        checkpoints.remove(study.checkpoint)
     best = records.best(records.read(study.folder))
     return None if best is None else int(best["steps_to_result"])

@@ -1,7 +1,7 @@
 """A disk cache of numpy arrays that are slow to make: decoded images, pruning scores.
 
-An entry is the SHA-256 digest of its payload followed by the payload, an npz file without pickles, so an entry that was
-cut short or written by something else is recognised and made again, never trusted.
+An entry is sealed, and its payload an npz file without pickles, so an entry that was cut short or written by something
+else is recognised and made again, never trusted.
 """
 
 import hashlib
@@ -15,9 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dps.storage.files import write_atomically
-
-_DIGEST_BYTES = hashlib.sha256().digest_size
+from dps.storage import sealed
 
 
 def folder() -> Path:
@@ -45,10 +43,9 @@ def digest(*parts: bytes | str | np.ndarray[Any, Any]) -> str:
 def load(path: Path) -> dict[str, np.ndarray[Any, Any]] | None:
     """Return the arrays saved at `path`, or None where there is no entry or a damaged or foreign one."""
     try:
-        with path.open("rb") as file:
-            if file.read(_DIGEST_BYTES) != hashlib.file_digest(file, "sha256").digest():
+        with sealed.opened(path) as file:
+            if file is None:
                 return None
-            file.seek(_DIGEST_BYTES)
             with np.load(file, allow_pickle=False) as arrays:
                 return dict(arrays)
     except (OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile):
@@ -60,10 +57,9 @@ def save(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
     assert not any(array.dtype.hasobject for array in arrays.values()), "only what loads without pickles"
     file, named = io.BytesIO(), dict[str, Any](arrays)
     np.savez(file, **named)
-    payload = file.getbuffer()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, hashlib.sha256(payload).digest(), payload)
+        sealed.write(path, file.getbuffer())
     except OSError as error:
         warnings.warn(
             f"nothing was cached in {path.parent} ({error.strerror}), so the next start repeats the work: "

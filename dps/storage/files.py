@@ -1,12 +1,13 @@
 """Files that are written whole or not at all, and read strictly."""
 
 import csv
+import fcntl
 import io
 import os
-import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from filelock import FileLock
 from omegaconf import OmegaConf
@@ -19,22 +20,43 @@ def lock(folder: Path) -> FileLock:
     return FileLock(folder / ".trials.lock")
 
 
-def write_atomically(path: Path, *contents: str | bytes | memoryview) -> None:
+def temporary(path: Path) -> Path:
+    """Where a file is written before it takes its place; what a killed process left there is written over."""
+    return path.with_name(f".{path.name}.tmp")
+
+
+def write_atomically(path: Path, *contents: str | bytes | memoryview, keep: Path | None = None) -> None:
     """Replaces the file by the contents, text as UTF-8, one after another or, if that fails, leaves it as it was.
 
-    Several processes may write the same file at once: the last one wins. Of a file that is changed rather than
-    replaced, such as a study's record, the caller holds the lock.
+    What the file was before goes to `keep`, where that is given. Several processes may write the same file at once: the
+    last one wins. Of a file that is changed rather than replaced, such as a study's record, the caller holds the lock.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            for content in contents:
-                file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _alone(temporary(path)) as file:
+        for content in contents:
+            file.write(content.encode() if isinstance(content, str) else content)
+        file.flush()
+        os.fsync(file.fileno())
+        if keep is not None and path.exists():
+            os.replace(path, keep)
+        os.replace(file.name, path)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[BinaryIO]:
+    """The file, emptied, which no other process writes to meanwhile; what is left of it afterwards is removed."""
+    while True:
+        file = path.open("ab")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            break
+        file.close()  # who held it has put it in its place
+    with file:
+        file.truncate(0)
+        try:
+            yield file
+        finally:
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                path.unlink()
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

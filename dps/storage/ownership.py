@@ -71,7 +71,7 @@ def _claim(folder: Path, cfg: DictConfig, overrides: Sequence[str], metaparamete
     has_results = (folder / records.FILE).exists() or any(folder.glob("*.ckpt"))
     different: list[str] = []
     if (saved := files.read_yaml(path, dict, REMEDY)) is not None:
-        different = _differences(saved, OmegaConf.to_container(cfg, resolve=True), metaparameters)
+        different = differences(saved, OmegaConf.to_container(cfg, resolve=True), metaparameters)
         if not different:
             return
     if has_results:
@@ -87,7 +87,8 @@ def _claim(folder: Path, cfg: DictConfig, overrides: Sequence[str], metaparamete
     files.write_atomically(path, OmegaConf.to_yaml(cfg, resolve=True))
 
 
-def _differences(saved: Mapping[str, Any], asked: Any, metaparameters: Sequence[str]) -> list[str]:
+def differences(saved: Mapping[str, Any], asked: Any, metaparameters: Sequence[str]) -> list[str]:
+    """In words, where two resolved configurations differ in what changes results, but for the `metaparameters`."""
     here = dict(_flat(asked))
     there = of_today({key: value for key, value in _flat(saved) if key in here or key not in FORMER_KEYS})
     absent = object()

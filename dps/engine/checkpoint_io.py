@@ -1,0 +1,37 @@
+"""How Lightning writes and reads the checkpoint of a job."""
+
+import io
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins import CheckpointIO
+
+from dps.storage import checkpoints
+
+log = logging.getLogger(__name__)
+
+
+class StudyCheckpoints(CheckpointIO):
+    """Checkpoints as dps.storage.checkpoints keeps them, of what loads without running code."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write it in place of the one that is there; OSError, with that one as it was, if it fails."""
+        payload = io.BytesIO()
+        torch.save(checkpoint, payload)
+        checkpoints.write(Path(path), payload.getbuffer())
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """The newest one that is whole; ValueError where there is none."""
+        with checkpoints.newest_whole(Path(path)) as (found, file):
+            if found != Path(path):
+                log.warning("%s is damaged or lost: training goes on from the one before, %s", path, found.name)
+            loaded: dict[str, Any] = torch.load(io.BytesIO(file.read()), map_location, weights_only=True)
+            return loaded
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Remove it, and the one before."""
+        checkpoints.remove(Path(path))

@@ -1,0 +1,48 @@
+"""A job, as Hydra runs it: compose, check, fit, and return the study's steps-to-result."""
+
+import sys
+import traceback
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from dps import errors, signals
+from dps.engine.named import named, refuse_renaming
+from dps.engine.run import run
+from dps.engine.study import Study
+
+
+def run_command_line() -> None:
+    """Run the job, or with -m the jobs, that the command line asks for."""
+    sys.argv = ["~logger" if argument == "logger=null" else argument for argument in sys.argv]  # what Hydra calls it
+    errors.run_command("dps", job)
+
+
+@hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
+def job(cfg: DictConfig) -> int | None:
+    """One job's steps-to-result, None where no trial reached the goal; its log gets the traceback of what fails."""
+    with signals.stopping("dps"):  # a launcher may have put it into a process of its own
+        return _run(cfg)
+
+
+def _run(cfg: DictConfig) -> int | None:
+    job = HydraConfig.get()
+    try:
+        refuse_renaming(job.overrides.task)
+        OmegaConf.resolve(named(cfg, job.runtime.choices, job.runtime.output_dir))
+        trials = job.sweeper.trials if job.mode == RunMode.MULTIRUN else None
+        steps_to_result = run(Study.parse(cfg), list(job.overrides.task), trials)
+    except Exception as error:
+        with (Path(job.runtime.output_dir) / f"{job.job.name}.log").open("a") as log:
+            traceback.print_exc(file=log)
+        if job.mode == RunMode.MULTIRUN:
+            raise
+        errors.stop("dps", error)
+    if job.mode == RunMode.RUN:
+        from dps.report import terminal
+
+        terminal.show([Path(cfg.folder)])
+    return steps_to_result

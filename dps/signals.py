@@ -1,0 +1,108 @@
+"""Signals that ask a process to end: Ctrl-C, SIGTERM, and SIGUSR1, which a cluster sends before time is up."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGUSR1: "SIGUSR1"}
+PATIENCE = 7.0  # seconds after the first signal in which training may finish its step and save
+LAST = 2.0  # further seconds to unwind
+
+
+class Stopped(SystemExit):
+    """Raised in the main thread when a signal has come; `kept` says what the next start goes on from.
+
+    Its exit code is what a shell gives a process that Ctrl-C ended, and for the two others that of SIGTERM.
+    """
+
+    kept = "all that is recorded is kept"
+
+    def __init__(self, number: int):
+        super().__init__(128 + (signal.SIGINT if number == signal.SIGINT else signal.SIGTERM))
+        self.number = number
+
+    def __str__(self) -> str:
+        return f"stopped by {NAMES[signal.Signals(self.number)]}: {self.kept}; the same command goes on"
+
+
+class _State:
+    """Of this process: which command listens, the first signal it got, and whether a step is to be finished."""
+
+    command: str | None = None
+    number: int | None = None
+    finishes_step = False
+    overdue = False
+
+
+@contextmanager
+def stopping(command: str) -> Iterator[None]:
+    """Within it a signal raises Stopped, and within 10 seconds the process ends with one line and the exit code.
+
+    Where the command listens already, or outside the main thread, it changes nothing.
+    """
+    if _State.command is not None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _State.command, _State.number, _State.finishes_step, _State.overdue = command, None, False, False
+    before = {number: signal.getsignal(number) for number in (*NAMES, signal.SIGALRM)}
+    try:
+        _listen()
+        yield
+    except Stopped as stop:
+        print(f"{command}: {stop}", file=sys.stderr)
+        raise
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _State.command = None
+
+
+def finish_steps() -> None:
+    """From here on the first signal lets the step end: whoever ends steps asks `stop_asked` and raises Stopped."""
+    if _State.command is not None:
+        _State.finishes_step = True
+        _listen()  # Lightning has put handlers of its own over these
+
+
+def stop_asked() -> int | None:
+    """The first signal that came; None where none did."""
+    return _State.number
+
+
+def interrupt_steps() -> None:
+    """From here on a signal raises Stopped at once again; raised now where one has come."""
+    _State.finishes_step = False
+    if _State.number is not None:
+        raise Stopped(_State.number)
+
+
+def _listen() -> None:
+    for number in NAMES:
+        signal.signal(number, _received)
+    signal.signal(signal.SIGALRM, _too_late)
+
+
+def _received(number: int, frame: FrameType | None) -> None:
+    is_first = _State.number is None
+    if is_first:
+        _State.number = number
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+    if not (is_first and _State.finishes_step):
+        raise Stopped(number)
+
+
+def _too_late(number: int, frame: FrameType | None) -> None:
+    """What runs has not ended: it is broken off, and if it holds that exception back, so is the process."""
+    assert _State.number is not None
+    stop = Stopped(_State.number)
+    if _State.overdue:
+        print(f"{_State.command}: {stop}", file=sys.stderr, flush=True)
+        os._exit(int(str(stop.code)))
+    _State.overdue = True
+    signal.setitimer(signal.ITIMER_REAL, LAST)
+    raise stop
