@@ -231,7 +231,19 @@ def test_a_trial_does_not_feel_its_neighbours(
     assert_same_weights(ended, {2: usual[1][2]})
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+# Of a job of SLURM, in which Lightning would save and requeue by itself at SIGUSR1.
+SLURM = {"SLURM_NTASKS": "1", "SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "dps", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (signal.SIGKILL, -signal.SIGKILL),
+        (signal.SIGUSR1, 143),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+    ],
+)
 def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -239,27 +251,37 @@ def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(
     first_steps: list[int],
     usual: tuple[pd.DataFrame, Weights],
     sent: signal.Signals,
+    code: int,
 ) -> None:
     whole, weights = usual
     typed = [*SMALL, *MIXED, "race=false"]
     stop = int(whole["steps_to_result"].min()) + 2  # the infeasible and the quickest trial have left the stack
     assert stop < whole["steps_to_result"].max()
+    (tmp_path / "hpc_ckpt_1.ckpt").write_text("of another job")
     command = [sys.executable, "-c", SIGNALLED, str(stop), str(int(sent)), *typed, EVERY_STEP]
-    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # as here: the number of threads changes float32 rounding
+    one_thread = {**os.environ, **SLURM, "OMP_NUM_THREADS": "1"}  # as here: their number changes float32 rounding
     done = subprocess.run(
         command, cwd=tmp_path, env=one_thread, capture_output=True, text=True, timeout=120, check=False
     )
-    assert done.returncode == -signal.SIGKILL if sent == signal.SIGKILL else done.returncode > 0
-    assert "Traceback" not in done.stderr
+    assert done.returncode == code
+    if sent == signal.SIGKILL:
+        assert done.stderr == ""
+    else:  # one line, and the step that the signal came in was finished
+        assert done.stderr.startswith("dps: stopped by ") and done.stderr.count("\n") == 1
+        assert f"a checkpoint of step {stop + 1}" in done.stderr and str(study(tmp_path, 8)) in done.stderr
     recorded = rows(study(tmp_path, 8))
     pd.testing.assert_frame_equal(recorded, whole.loc[recorded.index])
     assert list(recorded.index) == [0, 1]
     assert (study(tmp_path, 8) / "trials=0-3.ckpt").exists()
-    pd.testing.assert_frame_equal(run(tmp_path, *typed), whole)
-    assert first_steps == [stop + (sent == signal.SIGINT)]  # Ctrl-C lets the step finish, and saves it
+    with monkeypatch.context() as patch:
+        for name, value in SLURM.items():
+            patch.setenv(name, value)
+        pd.testing.assert_frame_equal(run(tmp_path, *typed), whole)
+    assert first_steps == [stop + (sent != signal.SIGKILL)]
     assert ended.keys() == {2, 3}
     assert_same_weights(ended, {trial: weights[trial] for trial in ended})
-    assert not list(tmp_path.rglob("*.ckpt"))
+    left = [path.name for path in tmp_path.rglob("*") if path.suffix in (".ckpt", ".tmp")]
+    assert left == ["hpc_ckpt_1.ckpt"]
 
 
 class Interruption:
