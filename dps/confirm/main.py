@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dps import errors
-from dps.analysis.confirmed import LEAST_SEEDS
+from dps import signals
 from dps.protocol.values import require
 
 if TYPE_CHECKING:
@@ -18,11 +17,16 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the command line; a failure prints one sentence (HYDRA_FULL_ERROR=1: the traceback) and exits with 1."""
-    typed = _parser().parse_intermixed_args()
-    errors.run_command("dps-confirm", lambda: _confirm(typed))
+    with signals.stopping("dps-confirm"):
+        from dps import errors
+
+        typed = _parser().parse_intermixed_args()
+        errors.run_command("dps-confirm", lambda: _confirm(typed))
 
 
 def _parser() -> argparse.ArgumentParser:
+    from dps.analysis.confirmed import LEAST_SEEDS
+
     parser = argparse.ArgumentParser(
         prog="dps-confirm",
         description="Trains the best configurations of each study again, with seeds that no search has used, each with "
@@ -41,6 +45,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _confirm(typed: argparse.Namespace) -> None:
+    from dps.analysis.confirmed import LEAST_SEEDS
+
     count = _whole("--configurations", typed.configurations, 1)
     seeds = _whole("--seeds", typed.seeds, LEAST_SEEDS)
     times = None if typed.times is None else _times(typed.times)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dps import errors
+from dps import signals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,8 +23,11 @@ LISTED = 10  # sentences on what is missing that the terminal shows; the page sh
 
 def main() -> None:
     """Run the command line; a failure prints one sentence (HYDRA_FULL_ERROR=1: the traceback) and exits with 1."""
-    typed = _parser().parse_args()
-    errors.run_command("dps-report", lambda: _report(typed))
+    with signals.stopping("dps-report"):
+        from dps import errors
+
+        typed = _parser().parse_args()
+        errors.run_command("dps-report", lambda: _report(typed))
 
 
 def _parser() -> argparse.ArgumentParser:
