@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check clean
+.PHONY: help demo test faults check clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
@@ -12,6 +12,10 @@ demo: .venv.ready  ## a sweep of the bundled digits: 3 batch sizes x 2 sparsitie
 
 test: .venv.ready  ## the tests, but those marked slow or gpu
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+faults: .venv.ready  ## kills, damaged files, wrong input: what was tried and what was survived, in an hour
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev,joblib,submitit]'
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/pytest -p faults -m fault
 
 check: .venv.ready  ## ruff, mypy, and imports that run downwards
 	$(BIN)/ruff check .

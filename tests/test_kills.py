@@ -1,0 +1,116 @@
+"""A sweep that is killed again and again, and ends with the record of one that never was."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from command import CACHE, place, rows
+
+pytestmark = [pytest.mark.slow]
+
+KILLS = int(os.environ.get("DPS_KILLS", "20"))  # of each sweep
+# Four studies of five trials; the shape of the stack would else be measured, and not the same in two folders.
+SWEEP = [
+    *("-m", "batch_size=8,16", "sparsity=0,0.5", "hydra.sweeper.trials=5", "goal.error=0.3", "goal.interval_steps=4"),
+    *("max_steps=32", "stack.trials_per_slice=2", "stack.examples_per_pass=8", "stack.products=false"),
+    "bookkeeping.checkpoint.every_seconds=0",
+]
+SHARES = [
+    "hydra.sweeper.trials_per_job=3",
+    "race=false",
+]  # in a race, which trials are cut short depends on which job is first
+LAUNCHERS = {
+    "one process": SWEEP,
+    "joblib": [*SWEEP, *SHARES, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
+    "submitit_local": [*SWEEP, *SHARES, "hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5"],
+    "two ranks": [*SWEEP, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"],
+}
+PLUGINS = {"joblib": "hydra_plugins.hydra_joblib_launcher", "submitit_local": "hydra_plugins.hydra_submitit_launcher"}
+CODES = {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGUSR1: 143}
+
+
+def start(folder: Path, typed: list[str]) -> subprocess.Popen[bytes]:
+    own = {**os.environ, "OMP_NUM_THREADS": "1", "DPS_CACHE": CACHE.name}
+    with (folder / "printed").open("ab") as printed:
+        command = [sys.executable, "-m", "dps.main", *typed]
+        return subprocess.Popen(command, cwd=folder, env=own, stdout=printed, stderr=printed, start_new_session=True)
+
+
+def records(folder: Path) -> pd.DataFrame:
+    studies = sorted(path.parent for path in folder.rglob("trials.csv"))
+    return pd.concat({path.name: rows(path) for path in studies})
+
+
+def alive(session: int) -> list[str]:
+    """The processes of a session that have not ended."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, _, fields = path.read_text().rpartition(")")
+        except OSError:
+            continue
+        state, _, _, its_session, *_ = fields.split()
+        if int(its_session) == session and state != "Z":
+            found.append(name)
+    return found
+
+
+def has_ended(session: int, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while alive(session) and time.monotonic() < end:
+        time.sleep(0.05)
+    return not alive(session)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[pd.DataFrame, float]]:
+    """What a launcher's sweep records when nothing happens, and the seconds it takes."""
+    known: dict[str, tuple[pd.DataFrame, float]] = {}
+
+    def run(launcher: str) -> tuple[pd.DataFrame, float]:
+        if launcher not in known:
+            folder, begin = tmp_path_factory.mktemp("undisturbed"), time.monotonic()
+            assert start(folder, LAUNCHERS[launcher]).wait(600) == 0, (folder / "printed").read_text()
+            known[launcher] = records(folder), time.monotonic() - begin
+        return known[launcher]
+
+    return run
+
+
+@pytest.mark.parametrize("sent", list(CODES), ids=lambda sent: sent.name)
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.fault("a sweep of 20 trials, killed at random moments and started again")
+def test_a_sweep_that_is_killed_again_and_again(
+    tmp_path: Path,
+    undisturbed: Callable[[str], tuple[pd.DataFrame, float]],
+    record_property: Callable[[str, object], None],
+    launcher: str,
+    sent: signal.Signals,
+) -> None:
+    if launcher in PLUGINS and find_spec(PLUGINS[launcher]) is None:
+        pytest.skip(f"needs hydra-{launcher.removesuffix('_local')}-launcher")
+    expected, seconds = undisturbed(launcher)
+    folder, moments, codes = place(tmp_path, "sweep"), random.Random(f"{launcher} {sent}"), Counter[int]()
+    while codes.total() < KILLS:
+        running = start(folder, LAUNCHERS[launcher])
+        try:
+            running.wait(moments.uniform(0.3, seconds))
+        except subprocess.TimeoutExpired:
+            (os.killpg if sent == signal.SIGINT else os.kill)(running.pid, sent)  # Ctrl-C goes to all of a terminal's
+        codes[running.wait(15)] += 1
+        assert has_ended(running.pid, 15), alive(running.pid)
+        assert set(codes) <= {CODES[sent], 0}, (folder / "printed").read_text()
+    assert start(folder, LAUNCHERS[launcher]).wait(600) == 0
+    pd.testing.assert_frame_equal(records(folder), expected)
+    assert not [path for path in folder.rglob("*") if path.suffix in (".tmp", ".ckpt", ".part")]
+    assert "Traceback" not in (folder / "printed").read_text()
+    record_property("exit codes", dict(codes))
