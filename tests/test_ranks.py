@@ -1,10 +1,17 @@
 """Two ranks share every batch and must answer as one process does."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from command import dps, process, rows, study
+from command import CACHE, dps, process, rows, study
 
 TYPED = [
     "trial=[0,1,2]",
@@ -38,6 +45,62 @@ def failing(task, *arguments):
 StudyTask.training_step = failing
 """
 
+ENDLESS = ["optimizer.lr=1e-9", "batch_size=8", "max_steps=10000000", "bookkeeping.checkpoint.every_seconds=0"]
+
+
+@contextmanager
+def training(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """The command on two ranks, which have saved a checkpoint; at the end all of its processes are killed."""
+    command = [sys.executable, "-m", "dps.main", *ENDLESS, *TWO_RANKS]
+    own = {**os.environ, "OMP_NUM_THREADS": "1", "DPS_CACHE": CACHE.name, "DPS_TEST": str(folder)}
+    with subprocess.Popen(command, cwd=folder, env=own, stderr=subprocess.PIPE, text=True) as running:
+        try:
+            within(120, lambda: bool(list(folder.rglob("*.ckpt"))) or running.poll() is not None)
+            yield running
+        finally:
+            for number in processes(folder):
+                os.kill(number, signal.SIGKILL)
+
+
+def processes(folder: Path, also: str = "") -> list[int]:
+    """Those that the command in this folder has started and that have not ended, itself among them."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # it has ended, or is another user's
+            marks = path.read_text().split("\0")
+            if f"DPS_TEST={folder}" in marks and also in ("", *marks):
+                found.append(int(path.parent.name))
+    return found
+
+
+def within(seconds: float, so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + seconds
+    while not so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_no_rank_outlives_the_command(tmp_path: Path, number: signal.Signals) -> None:
+    with training(tmp_path) as command:
+        command.send_signal(number)
+        command.wait(timeout=15)
+        within(5, lambda: not processes(tmp_path))
+        assert command.returncode != 0 and list(tmp_path.rglob("*.ckpt"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_killed_rank_ends_the_command(tmp_path: Path, number: int) -> None:
+    with training(tmp_path) as command:
+        (rank,) = processes(tmp_path, f"RANK={number}")
+        os.kill(rank, signal.SIGKILL)
+        _, stderr = command.communicate(timeout=15)
+        sentence = f"rank {number} was ended by SIGKILL: the same command goes on"
+        assert command.returncode == 1 and stderr == f"dps: {sentence}\n"
+        assert not processes(tmp_path)
+
 
 @pytest.mark.slow
 def test_two_ranks_equal_one_process(tmp_path: Path) -> None:
@@ -54,12 +117,13 @@ def test_two_ranks_equal_one_process(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_rank_that_fails_ends_the_study(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(FAILING)  # which Python runs at the start of each rank
-    done = process(tmp_path, *TYPED, *TWO_RANKS, env={"PYTHONPATH": str(tmp_path)}, seconds=100)
-    assert done.code == 1
-    assert "dps: trainer.devices=2: a rank failed with exit code 1" in done.stderr.splitlines()
-    assert "this rank is out of luck" in done.stderr
-    found = rows(study(tmp_path, 8, "0.5"))
-    assert found.empty
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    done = process(tmp_path, *TYPED, *TWO_RANKS, env={"PYTHONPATH": path}, seconds=100)
+    assert done.code == 1 and done.stderr == "dps: this rank is out of luck\n"
+    folder = study(tmp_path, 8, "0.5")
+    log = (folder / "dps.log").read_text()
+    assert "In rank 1:\nTraceback (most recent call last)" in log and "OSError: this rank is out of luck" in log
+    assert rows(folder).empty
 
 
 @pytest.mark.slow

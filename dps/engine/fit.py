@@ -1,9 +1,6 @@
 """Training a study: instantiate what its configuration names, and fit it, from its checkpoint if there is one."""
 
 import logging
-import os
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -19,9 +16,10 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from dps.engine import tracking
+from dps.engine import devices, tracking
 from dps.engine.checkpoint_io import StudyCheckpoints
 from dps.engine.environment import environment
+from dps.engine.launch import launch
 from dps.engine.memory import keep_freed_memory
 from dps.engine.module import StudyTask
 from dps.engine.study import Study
@@ -35,8 +33,9 @@ STACK_REMEDY = "restore the file, or remove the folder to run its study again"
 
 def fit(study: Study) -> None:
     """Train the trials that the study's folder lacks, in this process or in one process for each of several devices."""
-    if study.cfg.trainer.devices > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
-        _launch_ranks(study)
+    devices.check(study.cfg.trainer)
+    if study.cfg.trainer.devices > 1:
+        launch(study)
     else:
         fit_here(study)
 
@@ -112,18 +111,6 @@ def _trainer(study: Study) -> pl.Trainer:
     return trainer
 
 
-def _launch_ranks(study: Study) -> None:
-    """Start one process a device on the job's own configuration, so that a sweep is not started again in each."""
-    devices = study.cfg.trainer.devices
-    job = study.folder / ".hydra" / study.checkpoint.with_suffix(".yaml").name
-    OmegaConf.save(study.cfg, job)
-    ranks = ["torch.distributed.run", "--standalone", f"--nproc-per-node={devices}", "-m", "dps.engine.fit", str(job)]
-    own = {**os.environ, "PYTHONSAFEPATH": "1"}  # else a callbacks.py of the user's, where they are, stands in for ours
-    done = subprocess.run([sys.executable, "-m", *ranks], env=own, check=False)
-    if done.returncode:
-        raise RuntimeError(f"trainer.devices={devices}: a rank failed with exit code {done.returncode}")
-
-
 def set_precision(precision: str) -> None:
     """How float32 convolutions and matrix products are computed, alike on every device: ieee, tf32 or bf16.
 
@@ -137,9 +124,6 @@ def set_precision(precision: str) -> None:
 
 def quieten_lightning() -> None:
     """Keep Lightning's advice and a warning that do not concern the user off the terminal."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)  # Lightning's own, with torch 2.15
-
-
-if __name__ == "__main__":
-    fit(Study.parse(OmegaConf.load(sys.argv[1])))  # type: ignore[arg-type]

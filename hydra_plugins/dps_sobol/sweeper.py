@@ -18,6 +18,8 @@ from omegaconf import DictConfig, open_dict
 from dps.protocol.values import require
 from hydra_plugins.dps_sobol import grid
 
+LAUNCHERS_HERE = "basic", "joblib", "submitit_local"  # others may run studies where there are other devices
+
 
 @dataclass
 class SobolSweeperConf:
@@ -96,6 +98,7 @@ class SobolSweeper(Sweeper):
         return list(self.config_loader.get_group_options("space"))
 
     def _check(self, jobs: list[list[str]]) -> None:
+        from dps.engine import devices
         from dps.engine.named import named, refuse_renaming
         from dps.engine.study import Study
 
@@ -107,7 +110,9 @@ class SobolSweeper(Sweeper):
             choices = cfg.hydra.runtime.choices
             with open_dict(cfg):
                 del cfg["hydra"]  # as the job itself will get it
-            Study.parse(named(cfg, choices, "the study's own, which Hydra names when it runs"))
+            study = Study.parse(named(cfg, choices, "the study's own, which Hydra names when it runs"))
+            if choices["hydra/launcher"] in LAUNCHERS_HERE:
+                devices.check(study.cfg.trainer)
 
 
 def report(returns: Sequence[JobReturn]) -> None:
