@@ -1,6 +1,7 @@
 """Two ranks share every batch and must answer as one process does."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from command import CACHE, dps, process, rows, study
+from command import CACHE, dps, place, process, rows, study
 
 TYPED = [
     "trial=[0,1,2]",
@@ -44,6 +45,8 @@ def failing(task, *arguments):
 
 StudyTask.training_step = failing
 """
+# Asks the command to end, in the middle of the run.
+STOPPING = FAILING.replace('raise OSError("this rank is out of luck")', "os.kill(os.getppid(), 15)")
 
 ENDLESS = ["optimizer.lr=1e-9", "batch_size=8", "max_steps=10000000", "bookkeeping.checkpoint.every_seconds=0"]
 
@@ -81,13 +84,24 @@ def within(seconds: float, so: Callable[[], bool]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_no_rank_outlives_the_command(tmp_path: Path, number: signal.Signals) -> None:
+def test_no_rank_outlives_a_killed_command(tmp_path: Path) -> None:
     with training(tmp_path) as command:
-        command.send_signal(number)
-        command.wait(timeout=15)
+        command.kill()
+        command.wait()
         within(5, lambda: not processes(tmp_path))
-        assert command.returncode != 0 and list(tmp_path.rglob("*.ckpt"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1"])
+def test_a_signal_to_the_command_stops_its_ranks(tmp_path: Path, name: str) -> None:
+    with training(tmp_path) as command:
+        command.send_signal(signal.Signals[name])
+        _, stderr = command.communicate(timeout=15)
+        assert command.returncode == (130 if name == "SIGINT" else 143)
+        shown, folder = "Ctrl-C" if name == "SIGINT" else name, study(tmp_path, 8)
+        kept = rf"{re.escape(str(folder))} keeps the trials that had ended and a checkpoint of step \d+"
+        assert re.fullmatch(rf"dps: stopped by {shown}: {kept}; the same command goes on\n", stderr), stderr
+        assert not processes(tmp_path) and len(list(folder.glob("*[!e].ckpt"))) == 1
 
 
 @pytest.mark.slow
@@ -105,25 +119,33 @@ def test_a_killed_rank_ends_the_command(tmp_path: Path, number: int) -> None:
 @pytest.mark.slow
 def test_two_ranks_equal_one_process(tmp_path: Path) -> None:
     for name, extra in (("one", []), ("two", TWO_RANKS)):
-        (tmp_path / name).mkdir()
-        done = dps(tmp_path / name, *TYPED, *extra)
-        assert done.code == 0, done.stderr
+        done = dps(place(tmp_path, name), *TYPED, *extra)
+        assert done.code == 0 and not done.stderr, done.stderr
     one, two = (rows(study(tmp_path / name, 8, "0.5")) for name in ("one", "two"))
     pd.testing.assert_frame_equal(one.drop(columns=NUMBERS), two.drop(columns=NUMBERS))
     pd.testing.assert_frame_equal(one[NUMBERS], two[NUMBERS], rtol=0, atol=1e-10)
     assert one.loc[0, "status"] == "infeasible" and one.loc[1, "status"] == "complete"
+    resumed = place(tmp_path, "resumed")
+    done = process(resumed, *TYPED, *TWO_RANKS, env=at_the_start_of_each_rank(tmp_path, STOPPING))
+    assert done.code == 143 and "a checkpoint of step 16; the same command goes on" in done.stderr
+    assert dps(resumed, *TYPED, *TWO_RANKS).code == 0
+    pd.testing.assert_frame_equal(two, rows(study(resumed, 8, "0.5")))
 
 
 @pytest.mark.slow
 def test_a_rank_that_fails_ends_the_study(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(FAILING)  # which Python runs at the start of each rank
-    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
-    done = process(tmp_path, *TYPED, *TWO_RANKS, env={"PYTHONPATH": path}, seconds=100)
+    done = process(tmp_path, *TYPED, *TWO_RANKS, env=at_the_start_of_each_rank(tmp_path, FAILING))
     assert done.code == 1 and done.stderr == "dps: this rank is out of luck\n"
     folder = study(tmp_path, 8, "0.5")
     log = (folder / "dps.log").read_text()
     assert "In rank 1:\nTraceback (most recent call last)" in log and "OSError: this rank is out of luck" in log
     assert rows(folder).empty
+
+
+def at_the_start_of_each_rank(folder: Path, code: str) -> dict[str, str]:
+    """The environment in which Python runs the code."""
+    (folder / "sitecustomize.py").write_text(code)
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))}
 
 
 @pytest.mark.slow

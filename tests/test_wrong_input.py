@@ -32,6 +32,8 @@ MISTAKES: list[tuple[list[str], list[str]]] = [
     (["goal.eror=0.1"], ["goal.eror", "dps --cfg job"]),
     (["nosuch=1"], ["nosuch", "dps --cfg job"]),
     (["trainer.devices=3", "batch_size=16"], ["trainer.devices=3", "batch_size=16"]),
+    (["trainer.devices=1350", "batch_size=1350"], ["trainer.devices=1350 must be at most", "cores"]),
+    (["trainer.accelerator=abacus"], ["trainer.accelerator=abacus", "cpu or gpu"]),
     (["data=mnist", "data.root=NOWHERE"], ["data.root=NOWHERE", "NOWHERE/MNIST/raw", "data.download=true"]),
     (["trial=[0,1]", "optimizer.lr=[0.1,0.2,0.3]"], ["optimizer.lr lists 3 values for 2 trials"]),
     (["trial=[0,1]", "optimizer.lr=[0.1,-0.2]"], ["optimizer.lr=-0.2", "a positive number"]),
@@ -58,6 +60,7 @@ SWEEP: list[tuple[list[str], list[str]]] = [
     (["optimizer=sgd"], ["optimizer.momentum", "space=lr"]),
     (["goal.error=0.1,1"], ["goal.error=1", "[0, 1)"]),
     (["goal.interval_steps=4,0"], ["goal.interval_steps=0", "a positive integer"]),
+    (["trainer.devices=1,1350", "batch_size=1350"], ["dps: trainer.devices=1350 must be at most", "cores"]),
     (["goal.eror=0.1"], ["goal.eror", "dps --cfg job"]),
     (["data=mnist", "data.root=NOWHERE"], ["data.root=NOWHERE", "NOWHERE/MNIST/raw", "data.download=true"]),
 ]

@@ -12,7 +12,6 @@ import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from omegaconf import OmegaConf
 from torch import Tensor
 
@@ -92,13 +91,12 @@ def _recorded(folder: Path, given: dict[str, Any], measure: Callable[[], SliceSh
 def _trainer(study: Study) -> pl.Trainer:
     """Lightning's trainer with the study's callbacks; what it is told here is the protocol's, and no option."""
     cfg = study.cfg
-    # Never the one that Lightning finds: in a job of SLURM that would save and requeue by itself.
-    cluster = LightningEnvironment() if cfg.trainer.devices == 1 else TorchElasticEnvironment()
     callbacks = [cfg.pruning, *cfg.callbacks.values(), *cfg.bookkeeping.values()]
     trainer: pl.Trainer = instantiate(
         cfg.trainer,
         callbacks=[instantiate(callback) for callback in callbacks],
-        plugins=[cluster, StudyCheckpoints()],
+        # Not the environment that Lightning finds: in a job of SLURM that would save and requeue by itself.
+        plugins=[LightningEnvironment(), StudyCheckpoints()],
         default_root_dir=study.folder,
         logger=instantiate(cfg.logger) if cfg.get("logger") else False,
         max_steps=cfg.max_steps,

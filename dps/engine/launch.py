@@ -7,17 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing import Pipe
 from typing import NamedTuple
 
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
+from dps import signals
 from dps.engine import devices
 from dps.engine.study import Study
 
-STOPPING = signal.SIGINT, signal.SIGTERM, signal.SIGUSR1
-SECONDS_TO_STOP = 10.0  # after a signal, for the step to end and its checkpoint to be saved
 SECONDS_TO_FAIL = 1.0  # after a rank has failed, for the others to say what they know: they cannot go on
 SECONDS_BETWEEN_LOOKS = 0.05
 
@@ -31,11 +30,12 @@ class Failure(NamedTuple):
 
 
 class _Rank:
-    """A rank's process, and what it has said of its failure."""
+    """A rank's process, and what it has said: why it failed, or what it kept when a signal stopped it."""
 
     def __init__(self, number: int, study: Study, environment: Mapping[str, str]):
         self.number = number
         self.failure: Failure | None = None
+        self.kept: str | None = None
         self._line, theirs = Pipe()
         log = study.folder / "dps.log"  # for what the others print that says the same as the first
         with theirs, contextlib.nullcontext() if number == 0 else log.open("ab") as output:
@@ -54,14 +54,16 @@ class _Rank:
     def listen(self) -> bool:
         """Take what it has said, and log what it has logged; whether it failed."""
         code = self.process.poll()
-        with contextlib.suppress(EOFError, OSError):  # it has ended, or closed its line
+        with contextlib.suppress(EOFError, OSError):  # it has ended
             while self._line.poll():
                 said = self._line.recv()
-                if isinstance(said, Failure):
+                if isinstance(said, logging.LogRecord):
+                    logging.getLogger(said.name).handle(said)
+                elif isinstance(said, Failure):
                     self.failure = said
                 else:
-                    logging.getLogger(said.name).handle(said)
-        return bool(code) or self.failure is not None
+                    self.kept = said
+        return self.failure is not None or (bool(code) and self.kept is None)
 
     def end(self) -> None:
         """End it, where it still runs."""
@@ -83,27 +85,29 @@ class _Rank:
 def launch(study: Study) -> None:
     """Train what is missing of the study, in a process for each device, all of which end with this one.
 
-    RuntimeError with the sentence of the rank that failed first. A signal that asks this process to end asks the ranks,
-    once and as SIGTERM, and is raised here again when they have ended.
+    RuntimeError with the sentence of the rank that failed first. A signal stops the ranks, which save what they have.
     """
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # here, where the port is free for sure
-    environment = _environment(study.cfg.trainer.devices, store.port)
+    own = environment(study.cfg.trainer.devices, store.port)
     ranks: list[_Rank] = []
-    with _noted() as signals:
-        try:
-            for number in range(study.cfg.trainer.devices):
-                ranks.append(_Rank(number, study, environment))
-            failed = _watch(ranks, signals)
-        finally:
-            for rank in ranks:
-                rank.end()
-    if signals:
-        signal.raise_signal(signals[0])
-    elif failed:
+    signals.finish_steps()
+    try:
+        for number in range(study.cfg.trainer.devices):
+            ranks.append(_Rank(number, study, own))
+        failed = _watch(ranks)
+    finally:
+        for rank in ranks:
+            rank.end()
+    if kept := [rank.kept for rank in ranks if rank.kept is not None]:
+        stop = signals.Stopped(signals.stop_asked() or signal.SIGTERM)
+        stop.kept = kept[0]
+        raise stop
+    signals.interrupt_steps()
+    if failed:
         raise failed[0].error()
 
 
-def _environment(devices_asked: int, port: int) -> dict[str, str]:
+def environment(devices_asked: int, port: int) -> dict[str, str]:
     """What all ranks read: where they meet, as torchrun has it, and their share of the cores."""
     threads = max(1, devices.cores() // devices_asked)
     return {
@@ -117,30 +121,23 @@ def _environment(devices_asked: int, port: int) -> dict[str, str]:
     }
 
 
-@contextlib.contextmanager
-def _noted() -> Iterator[list[int]]:
-    """The signals that have asked this process to end since, in their order; each has its effect afterwards."""
-    signals: list[int] = []
-    before = {number: signal.signal(number, lambda number, frame: signals.append(number)) for number in STOPPING}
-    try:
-        yield signals
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _watch(ranks: Sequence[_Rank]) -> list[_Rank]:
+    """Wait until all have ended, or soon after one has failed; those that failed, the cause first.
 
-
-def _watch(ranks: Sequence[_Rank], signals: Sequence[int]) -> list[_Rank]:
-    """Wait until all have ended, or time is up after a failure or a signal; those that failed, the cause first."""
+    The first signal to this process reaches each rank once, as SIGTERM, which also ends one that has only begun.
+    """
     failed: list[_Rank] = []
-    deadline = float("inf")
+    deadline, asked = float("inf"), False
     while True:
         running = [rank for rank in ranks if rank.process.poll() is None]
         news = [rank for rank in ranks if rank.listen() and rank not in failed]
         failed += sorted(news, key=lambda rank: rank.failure or (0.0,))  # one that was killed, then who complains
-        if not running or time.monotonic() > deadline or len(signals) > 1:
+        if not running or time.monotonic() > deadline:
             return failed
-        if deadline == float("inf") and (signals or failed):
-            deadline = time.monotonic() + (SECONDS_TO_STOP if signals else SECONDS_TO_FAIL)
-            for rank in running if signals else ():
+        if failed:
+            deadline = min(deadline, time.monotonic() + SECONDS_TO_FAIL)
+        if signals.stop_asked() is not None and not asked:
+            asked = True
+            for rank in running:
                 rank.process.terminate()
         time.sleep(SECONDS_BETWEEN_LOOKS)

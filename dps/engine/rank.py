@@ -9,6 +9,8 @@ import traceback
 from logging.handlers import QueueHandler
 from multiprocessing.connection import Connection, wait
 
+from dps import errors, signals
+
 
 class _ToParent(QueueHandler):
     """Hands what is logged to the parent, which has the terminal and the job's log."""
@@ -18,22 +20,27 @@ class _ToParent(QueueHandler):
 
 
 def train(parent: Connection) -> None:
-    """Train the study that the parent sends, and tell it what the first rank logs and why this one fails."""
+    """Train the study that the parent sends, and tell it why this rank has ended before its time."""
     study = parent.recv()
     threading.Thread(target=_end_with, args=[parent], daemon=True).start()
-    is_first = os.environ["RANK"] == "0"
-    handler = _ToParent(parent) if is_first else logging.NullHandler()  # type: ignore[arg-type]
-    handler.setLevel(logging.WARNING)
-    logging.root.addHandler(handler)
-    from dps import errors
+    _log_to(parent)
     from dps.engine import fit
     from dps.engine.launch import Failure
 
     try:
         fit.fit_here(study)
+    except signals.Stopped as stop:
+        parent.send(stop.kept)
+        _exit(int(str(stop.code)))
     except Exception as error:
         parent.send(Failure(time.monotonic(), errors.one_line(error), traceback.format_exc()))
-        sys.exit(1)
+        _exit(1)
+
+
+def _exit(code: int) -> None:
+    """At once: where training has not ended, the interpreter's own end can hang in what torch.distributed has open."""
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def _end_with(parent: Connection) -> None:
@@ -42,5 +49,14 @@ def _end_with(parent: Connection) -> None:
     os._exit(1)
 
 
+def _log_to(parent: Connection) -> None:
+    """The first rank logs for all."""
+    is_first = os.environ["RANK"] == "0"
+    handler = _ToParent(parent) if is_first else logging.NullHandler()  # type: ignore[arg-type]
+    handler.setLevel(logging.WARNING)
+    logging.root.addHandler(handler)
+
+
 if __name__ == "__main__":
-    train(Connection(int(sys.argv[1])))
+    with signals.stopping("dps"):
+        train(Connection(int(sys.argv[1])))
