@@ -1,5 +1,6 @@
 """One of a study's ranks: a process that trains its share of every batch, and ends when its parent does."""
 
+import contextlib
 import logging
 import os
 import sys
@@ -8,6 +9,7 @@ import time
 import traceback
 from logging.handlers import QueueHandler
 from multiprocessing.connection import Connection, wait
+from typing import NoReturn
 
 from dps import errors, signals
 
@@ -21,24 +23,29 @@ class _ToParent(QueueHandler):
 
 def train(parent: Connection) -> None:
     """Train the study that the parent sends, and tell it why this rank has ended before its time."""
-    study = parent.recv()
+    try:
+        study = parent.recv()
+    except (EOFError, OSError):
+        os._exit(1)  # there is no parent any more
     threading.Thread(target=_end_with, args=[parent], daemon=True).start()
     _log_to(parent)
-    from dps.engine import fit
-    from dps.engine.launch import Failure
+    with signals.stopping("dps"):
+        try:
+            from dps.engine import fit
 
-    try:
-        fit.fit_here(study)
-    except signals.Stopped as stop:
-        parent.send(stop.kept)
-        _exit(int(str(stop.code)))
-    except Exception as error:
-        parent.send(Failure(time.monotonic(), errors.one_line(error), traceback.format_exc()))
-        _exit(1)
+            fit.fit_here(study)
+        except signals.Stopped as stop:
+            _end(parent, stop.kept, int(str(stop.code)))
+        except Exception as error:
+            from dps.engine.launch import Failure
+
+            _end(parent, Failure(time.monotonic(), errors.one_line(error), traceback.format_exc()), 1)
 
 
-def _exit(code: int) -> None:
+def _end(parent: Connection, said: object, code: int) -> NoReturn:
     """At once: where training has not ended, the interpreter's own end can hang in what torch.distributed has open."""
+    with contextlib.suppress(OSError):  # where there is no parent any more
+        parent.send(said)
     sys.stdout.flush()
     os._exit(code)
 
@@ -58,5 +65,4 @@ def _log_to(parent: Connection) -> None:
 
 
 if __name__ == "__main__":
-    with signals.stopping("dps"):
-        train(Connection(int(sys.argv[1])))
+    train(Connection(int(sys.argv[1])))
