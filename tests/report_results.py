@@ -7,7 +7,7 @@ import pandas as pd
 from dps.analysis.claims.judge import Claim
 from dps.analysis.results import Results
 from dps.analysis.theory_table import COLUMNS
-from dps.storage import records
+from dps.storage import trial_rows
 
 WHOLE: tuple[str, ...] = ("interval_steps", "max_steps", "batch_size", "trials", "complete", "incomplete", "infeasible")
 WHOLE += ("censored", "steps_to_result", "best_trial", "decay_steps")
@@ -70,7 +70,7 @@ def results(studies: list[dict[str, Any]], theories: list[dict[str, Any]], missi
     frame = frame.astype(dict.fromkeys(WHOLE, "Int64"))
     empty = pd.DataFrame()
     fits = pd.DataFrame(theories, columns=list(theory(0, 1, 1)))
-    return Results(pd.DataFrame(columns=list(records.COLUMNS)), frame, fits, empty, empty, empty, empty, missing)
+    return Results(pd.DataFrame(columns=list(trial_rows.COLUMNS)), frame, fits, empty, empty, empty, empty, missing)
 
 
 def claims() -> list[Claim]:

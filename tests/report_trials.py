@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dps.analysis.results import Results
-from dps.storage import records
+from dps.storage import records, trial_rows
 
 BATCH_SIZES = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
 SPARSITIES = (0.0, 0.5, 0.7, 0.9)
@@ -60,7 +60,7 @@ def made_up_trials(
                     row |= {"status": "censored", "steps_run": best, "steps_to_result": None}
             rows += study
     columns = {
-        name: pd.Series([row.get(name) for row in rows], dtype=TYPES[kind]) for name, kind in records.TYPES.items()
+        name: pd.Series([row.get(name) for row in rows], dtype=TYPES[kind]) for name, kind in trial_rows.TYPES.items()
     }
     return pd.DataFrame(columns)
 

@@ -15,7 +15,7 @@ from dps.analysis import study_folder
 from dps.analysis.fits.curve import curve_of
 from dps.analysis.fits.fit import fit
 from dps.analysis.results import Results, gather
-from dps.storage import measurements, records
+from dps.storage import measurements, records, trial_rows
 
 SPACE = {
     "optimizer.lr": "tag(log, interval(1e-4, 1))",
@@ -29,7 +29,7 @@ WORKLOAD = {"workload": "w", "dataset": "digits", "model": "cnn", "optimizer": "
 def rows(steps: Sequence[float | None], **changed: Any) -> list[dict[str, Any]]:
     """A trial for each steps-to-result: inf incomplete, None censored at the least of them."""
     finite = [step for step in steps if step is not None and math.isfinite(step)]
-    common = {**WORKLOAD, "pruning": "snip", "goal_error": 0.02, "interval_steps": 16, "max_steps": 4000}
+    common = {**WORKLOAD, "pruning": "snip", "goal_error": 0.02, "interval_steps": 16, "max_steps": 8000}
     common |= {"replicate": 0, **changed}
     found = []
     for trial, step in enumerate(steps):
@@ -39,7 +39,7 @@ def rows(steps: Sequence[float | None], **changed: Any) -> list[dict[str, Any]]:
         elif math.isfinite(step):
             row |= {"status": "complete", "steps_to_result": int(step), "steps_run": int(step)}
         else:
-            row |= {"status": "incomplete", "steps_run": 4000}
+            row |= {"status": "incomplete", "steps_run": common["max_steps"]}
         found.append(row | {name: value for name, value in changed.items() if name in row})
     return found
 
@@ -91,7 +91,7 @@ def sweep(tmp_path: Path) -> Path:
     folder = tmp_path / "outputs" / "w"
     for batch_size in (4, 16, 64, 256):
         for sparsity, factor in ((0, 1), (0.9, 3)):
-            best = factor * (6400 // batch_size + 64)
+            best = 16 * factor * (400 // batch_size + 4)
             study(folder, batch_size, sparsity, [best + 32, best, math.inf, best + 160])
     (folder / "report").mkdir()
     (tmp_path / "outputs" / "bench").mkdir()
@@ -103,7 +103,7 @@ def test_a_sweep_gives_its_studies_in_order(sweep: Path) -> None:
     found = gather([sweep])
     assert found.studies["batch_size"].tolist() == [4, 16, 64, 256] * 2
     assert found.studies["sparsity"].tolist() == [0.0] * 4 + [0.9] * 4
-    assert found.studies["steps_to_result"].tolist() == [1664, 464, 164, 89, 4992, 1392, 492, 267]
+    assert found.studies["steps_to_result"].tolist() == [1664, 464, 160, 80, 4992, 1392, 480, 240]
     assert found.studies.loc[0, ["trials", "complete", "incomplete", "infeasible", "censored"]].tolist() == [
         4,
         3,
@@ -112,7 +112,7 @@ def test_a_sweep_gives_its_studies_in_order(sweep: Path) -> None:
         0,
     ]
     assert (found.studies["best_trial"] == 1).all() and found.studies["lr"].eq(LR[1]).all()
-    assert len(found.trials) == 32 and list(found.trials.columns) == list(records.COLUMNS)
+    assert len(found.trials) == 32 and list(found.trials.columns) == list(trial_rows.COLUMNS)
     assert {name: str(found.studies[name].dtype) for name in ("best_of_5_high", "lr", "command")} == {
         "best_of_5_high": "Int64",
         "lr": "float64",
@@ -147,7 +147,7 @@ def test_the_theory_is_that_of_the_best_trials(sweep: Path) -> None:
 
 def test_a_raced_curve_has_an_interval_and_knows_no_smaller_search(tmp_path: Path) -> None:
     for batch_size in (4, 16, 64, 256):
-        study(tmp_path, batch_size, 0, [6400 // batch_size + 64, None, None])
+        study(tmp_path, batch_size, 0, [16 * (400 // batch_size + 4), None, None])
     found = gather([tmp_path])
     assert found.theory["interval"].tolist() == ["profile"]
     assert found.studies.filter(like="best_of_").isna().all(axis=None)
@@ -235,7 +235,7 @@ def test_command_without_a_record_comes_from_the_columns(tmp_path: Path) -> None
     command = the_study(gather([path]))["command"]
     assert command == (
         "dps workload=w batch_size=64 sparsity=0.9 data=digits model=cnn optimizer=momentum lr_schedule=constant "
-        f"pruning=snip goal.error=0.02 goal.interval_steps=16 max_steps=4000 trial=0 optimizer.lr=0.01 "
+        f"pruning=snip goal.error=0.02 goal.interval_steps=16 max_steps=8000 trial=0 optimizer.lr=0.01 "
         f"optimizer.momentum={MOMENTUM[0]!r}"
     )
 
@@ -311,7 +311,7 @@ def test_a_damaged_measurement_is_named(sweep: Path) -> None:
 
 def test_two_criteria_and_two_goals_are_curves_of_their_own(sweep: Path, tmp_path: Path) -> None:
     for batch_size in (4, 16, 64):
-        study(tmp_path / "random", batch_size, 0.9, [2 * (6400 // batch_size + 64)], pruning="random")
+        study(tmp_path / "random", batch_size, 0.9, [32 * (400 // batch_size + 4)], pruning="random")
         study(tmp_path / "goal", batch_size, 0, [16], goal_error=0.03)
     found = gather([sweep, tmp_path / "random", tmp_path / "goal"])
     curves = found.theory[["goal_error", "pruning", "sparsity"]].to_numpy().tolist()
@@ -328,7 +328,7 @@ def test_two_criteria_and_two_goals_are_curves_of_their_own(sweep: Path, tmp_pat
             r"are both w with goal\.error=0\.02 at batch_size=4 sparsity=0 pruning=snip replicate=0; give only one of",
         ),
         ({"interval_steps": 32}, r"interval_steps is 16 in the one and 32 in the other; report on them apart"),
-        ({"max_steps": 9}, r"max_steps is 4000 in the one and 9 in the other"),
+        ({"max_steps": 80}, r"max_steps is 8000 in the one and 80 in the other"),
         ({"optimizer": "sgd"}, r"optimizer is momentum in the one and sgd in the other"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,7 @@ from dps.models import SimpleCNN, Weights, initialise
 from dps.protocol.outcome import Outcome
 from dps.pruning import Unpruned
 from dps.storage import ownership, records
+from dps.storage.cache import load, save
 
 SMALL = ["batch_size=8", "goal.error=0.3", "goal.interval_steps=4", "max_steps=8"]
 TWO = ["trial=[0,3]", "optimizer.lr=[0.02,0.01]"]
@@ -97,20 +99,40 @@ def test_scores_are_computed_once_for_all_studies(
     assert (starts[2][3] <= starts[0][3]).all()
 
 
-@pytest.mark.parametrize("damage", ["cut short", "another's"])
-def test_damaged_scores_are_computed_again(
-    tmp_path: Path, scored: list[int], starts: list[dict[int, Tensor]], damage: str
+def test_scores_that_are_none_are_computed_again(
+    tmp_path: Path, scored: list[int], starts: list[dict[int, Tensor]]
 ) -> None:
     cache = tmp_path / "cache"
     typed = [*SMALL, "max_steps=1", "sparsity=0.5", "trial=3"]
     dps(place(tmp_path, "first"), *typed, cache=str(cache))
     (entry,) = (cache / "scores").iterdir()
-    content = entry.read_bytes()
-    entry.write_bytes({"cut short": content[:-1000], "another's": b"x" * len(content)}[damage])
-    dps(place(tmp_path, "second"), *typed, cache=str(cache))
-    assert scored == [3, 3]
-    assert torch.equal(starts[0][3], starts[1][3])
-    assert entry.read_bytes() == content
+    content, whole = entry.read_bytes(), load(entry)
+    assert whole is not None
+    first = min(whole)
+    damages: dict[str, Callable[[], object]] = {
+        "cut short": lambda: entry.write_bytes(content[:-1000]),
+        "another's": lambda: entry.write_bytes(b"x" * len(content)),
+        "not a number": lambda: save(entry, whole | {first: whole[first] * math.nan}),
+        "of another shape": lambda: save(entry, whole | {first: whole[first][..., :1]}),
+    }
+    for name, damage in damages.items():
+        damage()
+        done = dps(place(tmp_path, name), *typed, cache=str(cache))
+        assert (done.code, name) == (0, name) and scored.pop() == 3 and len(scored) == 1
+        is_told = f"{entry} does not hold the scores" in done.stdout + done.stderr
+        assert is_told == (name in ("not a number", "of another shape"))
+        assert torch.equal(starts[0][3], starts[-1][3])
+        assert entry.read_bytes() == content
+
+
+def test_scores_that_rank_nothing_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hopeless(trial: Unpruned) -> Weights:
+        return {name: values * math.nan for name, values in trial.weights.items()}
+
+    monkeypatch.setattr(pruning, "magnitude", hopeless)
+    done = dps(tmp_path, *SMALL, "sparsity=0.5", "pruning=magnitude")
+    assert done.code == 1 and "hopeless gives weights of seed 0 no finite score each" in done.stderr
+    assert not (study(tmp_path, 8, "0.5") / "trials.csv").exists()
 
 
 @pytest.mark.parametrize("criterion", ["magnitude", "random"])

@@ -22,7 +22,7 @@ from dps.models.layers import Linear
 from dps.protocol.metaparameters import TABLE
 from dps.pruning import Unpruned, masks
 from dps.stack.sgd import SGD
-from dps.storage import records
+from dps.storage import trial_rows
 
 FOLDER = Path(conf.__file__).parent
 GROUPS = sorted(path.name for path in FOLDER.iterdir() if any(path.glob("*.yaml")))
@@ -214,4 +214,4 @@ def test_the_command_line_wins_over_the_workload(composed: Composed) -> None:
 
 
 def test_names_are_columns_of_the_results(composed: Composed) -> None:
-    assert set(composed().names) <= set(records.COLUMNS)
+    assert set(composed().names) <= set(trial_rows.COLUMNS)

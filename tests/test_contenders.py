@@ -6,14 +6,14 @@ import pandas as pd
 from report_trials import TYPES
 
 from dps.analysis.contenders import best_configurations
-from dps.storage import records
+from dps.storage import trial_rows
 
 
 def search(replicate: int, *trials: dict[str, Any]) -> pd.DataFrame:
     """A frame of trials, numbered from 0, as records.read has them."""
     rows = [{"replicate": replicate, "trial": number, **trial} for number, trial in enumerate(trials)]
     return pd.DataFrame(
-        {name: pd.Series([row.get(name) for row in rows], dtype=TYPES[kind]) for name, kind in records.TYPES.items()}
+        {name: pd.Series([row.get(name) for row in rows], dtype=TYPES[kind]) for name, kind in trial_rows.TYPES.items()}
     )
 
 

@@ -27,7 +27,7 @@ from dps.protocol.space import parse, sample
 from dps.report import terminal
 from dps.report.figures import draw
 from dps.report.page import page
-from dps.storage import records
+from dps.storage import records, trial_rows
 
 DECLARED = {
     "warmup_steps": {"option": "lr_schedule.warmup_steps", "type": "int", "range": "[0, inf)", "scale": "linear"},
@@ -57,7 +57,7 @@ def made_up_frame(batch_size: int, sparsity: float, **changed: Any) -> pd.DataFr
     points = sample([parse(key, text) for key, text in SPACE.items()], 0, 8)
     frame = frame.assign(**{COLUMNS[key]: values for key, values in points.items()}, decay_rate=10.0 ** -np.arange(8))
     frame = frame.assign(**changed).astype({"warmup_steps": "Int64"})
-    last = [name for name in records.COLUMNS if name not in NAMES]
+    last = [name for name in trial_rows.COLUMNS if name not in NAMES]
     at = last.index("goal_error")
     return frame[[*last[:at], *NAMES, *last[at:]]]
 

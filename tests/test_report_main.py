@@ -29,7 +29,7 @@ SETTING = {
     "pruning": "snip",
     "goal_error": 0.05,
     "interval_steps": 16,
-    "max_steps": 2000,
+    "max_steps": 4000,
 }
 Report = Callable[..., tuple[int, str, str]]
 
@@ -53,7 +53,7 @@ def study(folder: Path, batch_size: int, sparsity: float, **changed: Any) -> Pat
             "momentum": 1 - 0.1 / 2**trial,
             "status": ("incomplete", "infeasible")[trial % 2],
         }
-        row |= {"steps_run": 2000, "train_seconds": 1.0, "evaluate_seconds": 1.0}
+        row |= {"steps_run": 4000, "train_seconds": 1.0, "evaluate_seconds": 1.0}
         if trial < 3:
             reached = steps(batch_size, sparsity, trial)
             row |= {"status": "complete", "steps_to_result": reached, "steps_run": reached, "validation_error": 0.05}

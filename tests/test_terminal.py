@@ -17,7 +17,7 @@ from dps.storage import confirmations, records
 def study(folder: Path, batch_size: int, sparsity: float, rows: list[dict[str, Any]], **changed: Any) -> Path:
     folder.mkdir()
     common: dict[str, Any] = {"workload": "digits_[cnn]", "optimizer": "momentum", "goal_error": 0.02}
-    common |= {"status": "incomplete", "interval_steps": 16}
+    common |= {"status": "incomplete", "interval_steps": 1}
     common |= {"batch_size": batch_size, "sparsity": sparsity, "replicate": 0, **changed}
     records.merge(folder, [{**common, "trial": trial, **row} for trial, row in enumerate(rows)])
     return folder
@@ -116,7 +116,7 @@ def test_replicates_are_pooled_and_a_confirmed_k_star_stands_below(tmp_path: Pat
     steps = np.array([[144.0, math.inf]] * 20 + [[math.inf, 80.0]] * 4)
     confirmations.write(folder, summary(configurations, steps, 4000))
     text = shown([folder, again, other])
-    low, high = geometric_mean([100, 400], 16)[1:]
+    low, high = geometric_mean([100, 400], 1)[1:]
     assert cells(text, " 16 │") == ["16", f"200 ({low:.0f} to {high:.0f})"]
     lines = [line.split("│")[2].strip() for line in text.splitlines() if line.startswith("│")]
     assert lines[lines.index("100") :][:3] == ["100", "lr=0.0123 momentum=0.9997", "1/1/0/0"]

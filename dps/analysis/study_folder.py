@@ -13,11 +13,11 @@ import pandas as pd
 
 from dps.protocol.metaparameters import Metaparameter, declared
 from dps.protocol.space import Dimension, parse, sample
-from dps.storage import confirmations, environments, ownership, records
+from dps.storage import configurations, confirmations, environments, ownership, records
 from dps.storage.files import damaged, read_yaml
 
 CHECKPOINTS = "trials=*.ckpt"
-CONFIG, OVERRIDES = Path(".hydra", "config.yaml"), Path(".hydra", "overrides.yaml")
+OVERRIDES = Path(".hydra", "overrides.yaml")
 DTYPES = {str: "str", int: "Int64", float: "float64"}  # of the columns of all frames
 OUTER_FRACTION = 0.05  # of a search range, at either end
 REMEDY = "restore the file, or remove it to report without it"
@@ -104,24 +104,34 @@ def find(folders: Iterable[Path], patterns: Sequence[str]) -> list[Path]:
 
 def read(path: Path) -> StudyFolder:
     """The study in a folder; ValueError where a file is damaged."""
-    loaded = read_yaml(path / CONFIG, dict, REMEDY)
+    loaded = configurations.read(path, REMEDY) or {}
     config = pd.json_normalize(loaded).iloc[0].to_dict() if loaded else {}
     try:
-        metaparameters = declared((loaded or {}).get("metaparameters"))
+        metaparameters = declared(loaded.get("metaparameters"))
+        for option, interval in (loaded.get("space") or {}).items():
+            parse(option, str(interval))
     except ValueError as error:
-        raise damaged(path / CONFIG, str(error), REMEDY) from error
-    first_job = config.get("trial", [])
-    asked = {*(first_job if isinstance(first_job, list) else [first_job]), *range(ownership.sweep_trials(path))}
+        raise damaged(path / configurations.FILE, str(error), REMEDY) from error
     trials = records.read(path)
     trials = trials.astype({one.name: DTYPES[one.type] for one in metaparameters if one.name in trials})
+    first_job, sweep = config.get("trial", []), ownership.sweep_trials(path)
+    asked = {*(first_job if isinstance(first_job, list) else [first_job])}
     recorded = set(trials["trial"])
+    of_sweep = sum(number < sweep for number in recorded)
     return StudyFolder(
         path,
         trials,
         config,
         metaparameters=metaparameters,
-        overrides=read_yaml(path / OVERRIDES, list, REMEDY),
+        overrides=_overrides(path),
         environments=environments.read(path),
-        running=not asked <= recorded or any(path.glob(CHECKPOINTS)),
-        trials_asked=len(asked | recorded),
+        running=of_sweep < sweep or not asked <= recorded or any(path.glob(CHECKPOINTS)),
+        trials_asked=sweep + sum(number >= sweep for number in asked | recorded),
     )
+
+
+def _overrides(path: Path) -> list[str] | None:
+    found: list[str] | None = read_yaml(path / OVERRIDES, list, REMEDY)
+    if not all(isinstance(override, str) for override in found or ()):
+        raise damaged(path / OVERRIDES, "it does not hold a list of texts", REMEDY)
+    return found

@@ -14,7 +14,7 @@ from dps.analysis.command import command
 from dps.analysis.study_folder import DTYPES, StudyFolder
 from dps.protocol.metaparameters import TABLE, Metaparameter
 from dps.protocol.outcome import STATUSES
-from dps.storage import records
+from dps.storage import records, trial_rows
 
 SORTED_BY = ["workload", "sparsity", "batch_size", "goal_error", "pruning", "replicate"]
 SEARCHES = {f"best_of_{trials}": trials for trials in k_star.BEST_OF}
@@ -60,7 +60,7 @@ def known_to(studies: Iterable[StudyFolder]) -> tuple[Metaparameter, ...]:
 
 def _types(metaparameters: Sequence[Metaparameter]) -> dict[str, type]:
     return {
-        **{name: records.TYPES[name] for name in (*PROTOCOL, *CELL, "replicate")},
+        **{name: trial_rows.TYPES[name] for name in (*PROTOCOL, *CELL, "replicate")},
         **dict.fromkeys(("trials", *STATUSES, *FOUND), int),
         SECONDS: float,
         **{one.name: one.type for one in metaparameters},

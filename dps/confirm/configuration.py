@@ -7,8 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from dps.analysis.study_folder import CONFIG
-from dps.storage import files
+from dps.storage import configurations
 
 REMEDY = "restore the file, or run the search again"
 # These change no result.
@@ -24,9 +23,9 @@ def configuration(folder: Path, overrides: Sequence[str]) -> DictConfig:
 
     ValueError where the folder holds none of today's form, or an override is not one of OPTIONS that the study has.
     """
-    recorded = files.read_yaml(folder / CONFIG, dict, REMEDY)
+    recorded = configurations.read(folder, REMEDY)
     if recorded is None:
-        raise ValueError(f"{folder} holds no {CONFIG}, without which its trials cannot be trained again")
+        raise ValueError(f"{folder} holds no {configurations.FILE}, without which its trials cannot be trained again")
     if "bookkeeping" not in recorded:
         raise ValueError(f"{folder} was written by an earlier version of dps: to confirm it, run its search again")
     cfg = OmegaConf.create({"precision": "ieee"} | recorded)

@@ -77,7 +77,10 @@ def _recorded(folder: Path, given: dict[str, Any], measure: Callable[[], SliceSh
     path = folder / ".hydra" / "stack.yaml"
     with files.lock(folder):
         if saved := files.read_yaml(path, dict, STACK_REMEDY):
-            kept = SliceShape(**saved)
+            try:
+                kept = SliceShape.kept(saved)
+            except ValueError as error:
+                raise files.damaged(path, str(error), STACK_REMEDY) from error
             for name, value in given.items():
                 if value != (own := getattr(kept, name)):
                     log.warning("stack.%s=%s is ignored: the study keeps %s, its first", name, value, own)

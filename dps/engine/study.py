@@ -13,7 +13,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from dps.engine import check
 from dps.protocol.metaparameters import TABLE, Metaparameter, declared
 from dps.protocol.values import is_int, require
-from dps.storage import records
+from dps.storage import configurations, records, trial_rows
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,7 +45,7 @@ class Study:
         check.check(cfg)
         every = declared(cfg.get("metaparameters"))
         for one in every[len(TABLE) :]:
-            right = one.name not in (*records.TYPES, *RESERVED)
+            right = one.name not in (*trial_rows.TYPES, *RESERVED)
             require(right, "metaparameters", one.name, "a name that neither trials.csv nor an optimizer has already")
         known = tuple(one for one in every if _has(cfg, one.option))
         return cls(cfg, known, tuple(_trials(cfg, known)))
@@ -58,10 +58,7 @@ class Study:
     @property
     def about(self) -> dict[str, Any]:
         """The columns of trials.csv that all its trials share."""
-        cfg = self.cfg
-        shared = ("workload", "batch_size", "sparsity", "replicate", "max_steps")
-        about = {name: cfg[name] for name in shared} | dict(cfg.names)
-        return about | {"goal_error": cfg.goal.error, "interval_steps": cfg.goal.interval_steps}
+        return configurations.about(self.cfg)
 
     @property
     def finishers(self) -> int | None:
@@ -102,7 +99,7 @@ class Study:
         trials = {trial["trial"]: trial for trial in self.trials}
         names = [one.name for one in self.metaparameters]
         full = [{**self.about, **trials[row["trial"]], **row} for row in rows]
-        records.merge(self.folder, full, [name for name in names if name not in records.TYPES])
+        records.merge(self.folder, full, [name for name in names if name not in trial_rows.TYPES])
 
 
 def _trials(cfg: DictConfig, known: Sequence[Metaparameter]) -> list[Trial]:

@@ -54,7 +54,7 @@ class Metaparameter:
     def check(self, value: Any) -> None:
         """ValueError unless the value is of the type and in the range."""
         of_type = is_int(value) if self.type is int else is_number(value)
-        require(of_type and _contains(self.range, value), self.option, value, self.wanted)
+        require(of_type and contains(self.range, value), self.option, value, self.wanted)
 
 
 TABLE = (
@@ -87,7 +87,7 @@ def _declared(name: str, row: dict[str, Any]) -> Metaparameter:
     return Metaparameter(name, row["option"], TYPES[row["type"]], row["range"], row["scale"], float(row["idle"]))
 
 
-def _contains(interval: str, value: float) -> bool:
+def contains(interval: str, value: float) -> bool:
     match = _INTERVAL.fullmatch(interval)
     assert match is not None, interval
     left, low, high, right = match.groups()

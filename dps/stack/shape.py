@@ -5,8 +5,9 @@ is kept on disk, and recorded with the study, so that a study's arithmetic stays
 """
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from dps.models import StackedModel
+from dps.protocol.values import is_int, require
 from dps.stack.sgd import SGD
 from dps.stack.stack import Stack
 from dps.storage import cache
@@ -31,6 +33,20 @@ class SliceShape:
     examples_per_pass: int
     products: bool = False
 
+    @classmethod
+    def kept(cls, values: Mapping[str, Any]) -> "SliceShape":
+        """The shape of values that were kept in a file; ValueError where they are none."""
+        names = [field.name for field in fields(cls)]
+        if unknown := [name for name in values if name not in names]:
+            raise ValueError(f"{unknown[0]} is none of {', '.join(names)}")
+        for name in ("trials_per_slice", "examples_per_pass"):
+            if name not in values:
+                raise ValueError(f"{name} is missing")
+            require(is_int(values[name]) and values[name] > 0, name, values[name], "a positive integer")
+        products = values.get("products", False)
+        require(isinstance(products, bool), "products", products, "true or false")
+        return cls(**values)
+
 
 def slice_shape(build: Callable[[], nn.Module], images: Tensor, batch_size: int, trials: int) -> SliceShape:
     """The fastest shape for `trials` trials on batches of `batch_size` of these images (N, C, H, W), where they are."""
@@ -40,7 +56,8 @@ def slice_shape(build: Callable[[], nn.Module], images: Tensor, batch_size: int,
     path = cache.folder() / "slices" / cache.digest(*about, f"{batch_size}, {trials}")
     found = cache.load(path)
     if found is not None:
-        return SliceShape(**{name: value.item() for name, value in found.items()})
+        with suppress(ValueError):  # whole, but no shape: measured again
+            return SliceShape.kept({name: value.item() for name, value in found.items()})
     best = min(_timed(build, images, batch_size, trials), key=lambda timed: timed[0])[1]
     cache.save(path, {name: np.array(value) for name, value in vars(best).items()})
     return best

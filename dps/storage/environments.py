@@ -16,8 +16,8 @@ Environment = Mapping[str, Any]  # open, for example of the versions of python a
 def read(folder: Path) -> list[Environment]:
     """Those of the study in a folder, in order; none without a record. ValueError where the file is damaged."""
     found: list[Environment] = read_yaml(folder / FILE, list, REMEDY) or []
-    if not all(isinstance(environment, Mapping) for environment in found):
-        raise damaged(folder / FILE, "it does not hold a list of mappings", REMEDY)
+    if not all(isinstance(one, Mapping) and not any(isinstance(v, list | dict) for v in one.values()) for one in found):
+        raise damaged(folder / FILE, "it does not hold a list of mappings from names to values", REMEDY)
     return found
 
 

@@ -9,10 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import yaml
 from filelock import FileLock
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+
+YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first is fast, and not everywhere
+# Of YAML files. A configuration of 100 trials has 5 levels and 10,000 bytes.
+DEEPEST = 50
+MOST_BYTES = 2**22
 
 
 def lock(folder: Path) -> FileLock:
@@ -30,15 +33,19 @@ def write_atomically(path: Path, *contents: str | bytes | memoryview, keep: Path
 
     What the file was before goes to `keep`, where that is given. Several processes may write the same file at once: the
     last one wins. Of a file that is changed rather than replaced, such as a study's record, the caller holds the lock.
+    OSError names the file.
     """
-    with _alone(temporary(path)) as file:
-        for content in contents:
-            file.write(content.encode() if isinstance(content, str) else content)
-        file.flush()
-        os.fsync(file.fileno())
-        if keep is not None and path.exists():
-            os.replace(path, keep)
-        os.replace(file.name, path)
+    try:
+        with _alone(temporary(path)) as file:
+            for content in contents:
+                file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+            if keep is not None and path.exists():
+                os.replace(path, keep)
+            os.replace(file.name, path)
+    except OSError as error:  # of a full disk it names no file, and else the temporary one
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
 
 
 @contextmanager
@@ -60,12 +67,14 @@ def _alone(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Replaces the file by these rows under the columns, as `write_atomically` does."""
+    """Replaces the file by these rows under the columns, as `write_atomically` does; a link stays, and its target is
+    replaced.
+    """
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
-    write_atomically(path, lines.getvalue())
+    write_atomically(path.resolve(), lines.getvalue())
 
 
 def read_csv(
@@ -75,7 +84,8 @@ def read_csv(
 
     `columns` says for the header that is there what it should be.
 
-    ValueError, with what is wrong and the remedy, where the file is cut short, not UTF-8 or not CSV of these columns.
+    ValueError, with what is wrong and the remedy, where the file is cut short, not UTF-8, not CSV of these columns, or
+    cannot be read.
     """
     rows = []
     try:
@@ -90,6 +100,8 @@ def read_csv(
             rows.append((reader.line_num, values))
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise damaged(path, f"it cannot be read ({error.strerror})", remedy) from error
     except UnicodeDecodeError as error:
         raise damaged(path, f"byte {error.start} is not UTF-8 text", remedy) from error
     except csv.Error as error:
@@ -117,12 +129,33 @@ def read_yaml(path: Path, kind: type, remedy: str) -> Any:
         return None
     problem = f"it does not hold a {kind.__name__}"
     try:
-        loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-        if isinstance(loaded, kind) and (loaded or kind is list):  # an empty file is read as {}
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise ValueError(f"it has {size} bytes, and more than {MOST_BYTES} are not read")
+        text = path.read_bytes().decode("utf-8")
+        _refuse_tricks(text, kind)
+        loaded = yaml.load(text, Loader=YAML_LOADER)
+        if isinstance(loaded, kind) and (loaded or kind is list):
             return loaded
-    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError) as error:
+    except (yaml.YAMLError, ValueError, OSError) as error:
         problem = " ".join(str(error).split())
     raise damaged(path, problem, remedy)
+
+
+def _refuse_tricks(text: str, kind: type) -> None:
+    """ValueError where a YAML text would grow when it is read, or would have its reader's environment looked up.
+
+    dps writes neither: no aliases, and in mappings values in place of interpolations.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=YAML_LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        where = f"line {event.start_mark.line + 1}"
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"{where} repeats the anchor {event.anchor}, and anchors are not read")
+        if depth > DEEPEST:
+            raise ValueError(f"{where} is more than {DEEPEST} levels deep")
+        if kind is dict and isinstance(event, yaml.ScalarEvent) and "${" in event.value:
+            raise ValueError(f"{where} holds the interpolation {event.value}, where a value belongs")
 
 
 def damaged(path: Path, what: str, remedy: str) -> ValueError:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dps.storage.files import damaged, lock, read_csv, write_csv
+from dps.storage.trial_rows import COUNTED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,4 +89,6 @@ def _parsed(path: Path, kind: Measurement, line: int, texts: list[str]) -> list[
         except ValueError:
             number = "an integer" if is_key else "a number"
             raise damaged(path, f"line {line}, column {name}: {text!r} is not {number}", REMEDY) from None
+        if is_key and (wrong := COUNTED.wrong(found[-1])):
+            raise damaged(path, f"line {line}, column {name}: {wrong}", REMEDY)
     return found

@@ -9,7 +9,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from dps.storage import files, records
+from dps.protocol.values import is_int
+from dps.storage import configurations, files, records
 
 # These change no result, or are recorded trial by trial, as metaparameters are.
 IGNORED = (
@@ -32,7 +33,6 @@ FORMER_KEYS = (
     *("callbacks.goal.early_reject", "callbacks.goal.examples_per_block"),
 )
 SWEEP = Path(".hydra", "sweep.yaml")
-REMEDY = "restore the file, or remove the folder to run its study again"
 
 
 def claim(
@@ -48,6 +48,8 @@ def claim(
     sweep's trials, of which this job may have a share; the largest one asked for is kept.
     ValueError where the folder holds results of another configuration or of none, or cannot be written.
     """
+    if _is_claimed(folder, cfg, metaparameters, trials):  # also where it cannot be written
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with files.lock(folder):
@@ -63,14 +65,26 @@ def claim(
 
 def sweep_trials(folder: Path) -> int:
     """How many trials a sweep asked of the study in all its jobs; 0 where none did. ValueError on a damaged file."""
-    return int((files.read_yaml(folder / SWEEP, dict, REMEDY) or {}).get("trials", 0))
+    found = files.read_yaml(folder / SWEEP, dict, configurations.REMEDY) or {"trials": 0}
+    if list(found) != ["trials"] or not is_int(found["trials"]) or found["trials"] < 0:
+        what = f"it holds {found}, and not the one key trials with a number from 0 on"
+        raise files.damaged(folder / SWEEP, what, configurations.REMEDY)
+    return found["trials"]
+
+
+def _is_claimed(folder: Path, cfg: DictConfig, metaparameters: Sequence[str], trials: int | None) -> bool:
+    """Whether a claim would change nothing."""
+    saved = configurations.read(folder)
+    if saved is None or differences(saved, OmegaConf.to_container(cfg, resolve=True), metaparameters):
+        return False
+    return trials is None or trials <= sweep_trials(folder)
 
 
 def _claim(folder: Path, cfg: DictConfig, overrides: Sequence[str], metaparameters: Sequence[str]) -> None:
-    path = folder / ".hydra" / "config.yaml"
+    path = folder / configurations.FILE
     has_results = (folder / records.FILE).exists() or any(folder.glob("*.ckpt"))
     different: list[str] = []
-    if (saved := files.read_yaml(path, dict, REMEDY)) is not None:
+    if (saved := configurations.read(folder)) is not None:
         different = differences(saved, OmegaConf.to_container(cfg, resolve=True), metaparameters)
         if not different:
             return
