@@ -1,8 +1,9 @@
 """The command `dps-report`: what it writes, what it leaves alone, what it refuses."""
 
-import io
+import csv
 import math
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -14,7 +15,6 @@ import matplotlib
 import pandas as pd
 import pytest
 from command import contents
-from matplotlib.figure import Figure
 
 from dps import errors
 from dps.report.main import main
@@ -110,7 +110,7 @@ def test_tables_figures_and_page_are_written(sweep: Path, report: Report) -> Non
     assert {"figure_1_digits_simple_cnn_momentum"} <= stems
     assert {path.name for path in folder.iterdir()} == {
         *(f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png")),
-        *("k_star.csv", "study.csv", "theory.csv", "budget.csv", "claims.csv", "index.html"),
+        *("k_star.csv", "study.csv", "theory.csv", "budget.csv", "claims.csv", "index.html", ".dps-report.json"),
     }
     page = (folder / "index.html").read_text()
     assert page.count("<figure") == len(stems) and "6 of 8 studies finished, 1 running, 1 missing" in page
@@ -140,18 +140,27 @@ def test_the_same_command_again_writes_the_same(sweep: Path, report: Report) -> 
 def test_what_is_no_longer_drawn_goes_and_what_is_not_ours_stays(sweep: Path, report: Report) -> None:
     report(sweep, "--figures", "1", "12")
     folder = sweep / "report"
-    buffer = io.BytesIO()
-    Figure(figsize=(1, 1)).savefig(buffer, format="png")
-    theirs = {"figure_1_mine.png": buffer.getvalue(), "figure_9.pdf": b"%PDF-1.4 mine", "notes.txt": b"dps-report"}
+    ours = folder / "figure_1_digits_simple_cnn_momentum.png"
+    theirs = {"figure_1_annotated.png": ours.read_bytes(), "figure_9.pdf": b"%PDF-1.4 of dps-report", "notes.txt": b"a"}
+    theirs["figure_1_digits_simple_cnn_momentum.pdf"] = b"%PDF-1.4 ours, with a note"
     for name, content in theirs.items():
         (folder / name).write_bytes(content)
     report(sweep, "--figures", "12")
+    assert not ours.exists()
     assert {path.stem for path in folder.glob("figure_*")} == {
-        "figure_12_sparse_over_dense",
-        "figure_1_mine",
-        "figure_9",
+        *("figure_12_sparse_over_dense", "figure_1_annotated", "figure_9", ours.stem)
     }
     assert {name: (folder / name).read_bytes() for name in theirs} == theirs
+
+
+def test_a_spreadsheet_runs_no_cell(tmp_path: Path, report: Report) -> None:
+    study(tmp_path / "sweep", 4, 0, workload="=cmd|' /C calc'!A0", dataset="@SUM(1)")
+    assert report(tmp_path / "sweep", "--figures", "12")[0] == 0
+    for path in (tmp_path / "sweep" / "report").glob("*.csv"):
+        for row in csv.reader(path.read_text().splitlines()):
+            assert not [cell for cell in row if cell[:1] in {*"=@+\t\r"} or re.match(r"-\D", cell)], path
+    row = pd.read_csv(tmp_path / "sweep" / "report" / "study.csv").iloc[0]
+    assert (row["workload"], row["dataset"]) == ("'=cmd|' /C calc'!A0", "'@SUM(1)")
 
 
 def test_measurements_come_from_other_folders_too(sweep: Path, tmp_path: Path, report: Report) -> None:

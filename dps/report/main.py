@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dps.analysis.results import Results
 
 DOTS_PER_INCH = 200
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # the first characters of one
 LISTED = 10  # sentences on what is missing that the terminal shows; the page shows all
 
 
@@ -100,7 +101,15 @@ def _saved(figure: Figure, kind: str, metadata: dict[str, str | None]) -> bytes:
 
 
 def _csv(frame: pd.DataFrame) -> bytes:
-    return frame.to_csv(index=False, lineterminator="\n").encode()
+    from pandas.api.types import is_numeric_dtype
+
+    texts = {name: frame[name].map(_not_run) for name in frame if not is_numeric_dtype(frame[name])}
+    return frame.assign(**texts).to_csv(index=False, lineterminator="\n").encode()
+
+
+def _not_run(value: object) -> object:
+    """Text that a spreadsheet would take for a formula, behind an apostrophe, which it does not show."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def _show(results: Results, claims: Sequence[Claim], path: Path) -> None:

@@ -1,8 +1,9 @@
-"""The report's folder: refused where it is not ours, filled so that no file is ever half written."""
+"""The report's folder: refused where it is not ours, filled so that no file is ever half written, or lost."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
+from dps.report import manifest
 from dps.report.page import GENERATOR
 from dps.storage.files import write_atomically
 
@@ -21,27 +22,32 @@ def check(folder: Path) -> None:
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Writes the files by name, the page first, and removes an earlier report's figures that are not among them.
+    """Writes the files by name, the page first, and removes those of an earlier report that are not among them.
 
-    ValueError where the folder cannot be written.
+    What is listed as ours before it is written, and until it is removed, can be told from a user's own files after a
+    kill at any moment. ValueError where the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        digests = {name: {manifest.digest(content)} for name, content in files.items()}
+        earlier = manifest.read(folder)
+        manifest.write(
+            folder, {name: digests.get(name, set()) | earlier.get(name, set()) for name in earlier | digests}
+        )
         for name in sorted(files, key=lambda name: name != PAGE):
             write_atomically(folder / name, files[name])
-        for path in folder.iterdir():
-            if path.name not in files and _is_figure(path):
-                path.unlink()
+        for name in earlier.keys() - files.keys():
+            manifest.remove(folder / name, earlier[name])
+        manifest.write(folder, digests)
     except OSError as error:
+        where = error.filename or folder
         raise ValueError(
-            f"{folder} cannot be written ({error.strerror or error}): name another folder with --output FOLDER"
+            f"{where} cannot be written ({error.strerror or error}): name another folder with --output FOLDER"
         ) from error
 
 
 def _is_report(folder: Path) -> bool:
     page = folder / PAGE
+    if not page.exists():  # a first report that was killed
+        return bool(manifest.read(folder))
     return page.is_file() and GENERATOR.encode() in page.read_bytes()
-
-
-def _is_figure(path: Path) -> bool:
-    return path.suffix in {".pdf", ".png"} and path.is_file() and MAKER.encode() in path.read_bytes()
