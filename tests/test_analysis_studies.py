@@ -383,14 +383,30 @@ def test_what_cannot_be_read_is_said_in_a_sentence(sweep: Path, tmp_path: Path) 
         gather([sweep])
 
 
-@pytest.mark.parametrize("text", ["a: [", "- a", "42"])
-def test_a_damaged_configuration_is_named(sweep: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *(("config.yaml", text) for text in ("a: [", "- a", "42", "space: {optimizer.lr: often}", "space: 3")),
+        *(("config.yaml", f"metaparameters: {text}") for text in ("3", "{wd: 3}", "{wd: {type: int}}", "[1]")),
+        *(("overrides.yaml", text) for text in ("- 3", "a: 1", "- [a]", "&a [*a]")),
+        *(("sweep.yaml", text) for text in ("trials: many", "- 3")),
+    ],
+)
+def test_a_damaged_file_of_the_study_is_named(sweep: Path, name: str, text: str) -> None:
+    path = sweep / "batch_size=4,sparsity=0" / ".hydra" / name
+    path.parent.mkdir()
+    path.write_text(text)
+    with pytest.raises(ValueError) as error:
+        gather([sweep])
+    assert str(error.value).startswith(f"{path} is damaged: ") and "; restore the file" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_number_of_trials_beyond_all_memory_is_only_a_number(sweep: Path) -> None:
     hydra = sweep / "batch_size=4,sparsity=0" / ".hydra"
     hydra.mkdir()
-    (hydra / "config.yaml").write_text(text)
-    with pytest.raises(ValueError, match=r"config\.yaml is damaged: ") as error:
-        gather([sweep])
-    assert "\n" not in str(error.value)
+    (hydra / "sweep.yaml").write_text("trials: 1000000000000000\n")
+    assert "with 4 of its 1000000000000000 trials recorded" in " ".join(gather([sweep]).missing)
 
 
 def test_a_wrong_declaration_is_named_with_its_file(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:

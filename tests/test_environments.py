@@ -82,7 +82,7 @@ def test_values_are_text_and_never_markup(tmp_path: Path) -> None:
     assert {tag for tag, _, _ in shown.elements} == {"section", "h2", "p"}
 
 
-@pytest.mark.parametrize("text", ["a: [", "a: 1", "- 3", "", "- a\n- {}"])
+@pytest.mark.parametrize("text", ["a: [", "a: 1", "- 3", "", "- a\n- {}", "- {a: [1]}", "- &a {b: 1}\n- *a"])
 def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
     path = study(tmp_path, 4) / FILE
     path.write_text(text)

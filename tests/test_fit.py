@@ -458,3 +458,27 @@ def test_a_study_keeps_the_shape_of_its_first_start(tmp_path: Path, monkeypatch:
     (tmp_path / ".hydra" / "stack.yaml").write_text("trials_per_slice: 3\nexamples_per_pass: 5\n")
     assert fit._recorded(tmp_path, {"products": True}, measure) == SliceShape(3, 5, False)
     assert said[2:] == ["stack.products=True is ignored: the study keeps False, its first"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "null", "[]", "- 3", "trials_per_slice: 3", "examples_per_pass: 5", "trials_per_slice: [", "3"),
+        *(
+            "trials_per_slice: 3\nexamples_per_pass: 5\nmore: 1",
+            "trials_per_slice: 3\nexamples_per_pass: 5\nproducts: 1",
+        ),
+        *(
+            f"trials_per_slice: {value}\nexamples_per_pass: 5"
+            for value in ("x", "-3", "0", "2.5", "null", "true", "[3]")
+        ),
+    ],
+)
+def test_a_damaged_shape_is_named_with_its_file(tmp_path: Path, text: str) -> None:
+    path = tmp_path / ".hydra" / "stack.yaml"
+    path.parent.mkdir()
+    path.write_text(text)
+    with pytest.raises(ValueError) as error:
+        fit._recorded(tmp_path, {}, lambda: SliceShape(4, 16))
+    assert str(error.value).startswith(f"{path} is damaged: ") and str(error.value).endswith(fit.STACK_REMEDY)
+    assert "\n" not in str(error.value) and path.read_text() == text

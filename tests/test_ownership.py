@@ -128,7 +128,22 @@ def test_results_without_a_record_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / ".hydra").exists() and (tmp_path / "trials.csv").read_text() == "mine"
 
 
-@pytest.mark.parametrize("text", ["a: [1", "", "3", "- 1\n", "a: ${nowhere}", "a: \x00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("a: [1", "", "3", "- 1\n", "a: ${nowhere}", "a: \x00"),
+        *(
+            "names: 3",
+            "goal: [1]",
+            "batch_size: x",
+            "sparsity: 1.5",
+            "trial: [0, -1]",
+            "trial: {a: 1}",
+            "max_steps: 1.5",
+        ),
+        *("goal: {error: 7}", "workload: 3", "names: {model: [1]}", "optimizer: 3"),
+    ],
+)
 def test_a_damaged_record_is_named(study: Path, text: str) -> None:
     path = study / ".hydra" / "config.yaml"
     path.write_text(text)
@@ -136,6 +151,15 @@ def test_a_damaged_record_is_named(study: Path, text: str) -> None:
         ownership.claim(study, config(), [])
     assert str(path) in str(error.value) and "\n" not in str(error.value)
     assert path.read_text() == text
+
+
+@pytest.mark.parametrize("text", ["trials: x", "trials: -1", "trials: 2.5", "trials: [1]", "trials:", "a: 1", "- 1"])
+def test_a_damaged_number_of_trials_is_named(study: Path, text: str) -> None:
+    path = study / ".hydra" / "sweep.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"is damaged: .*; restore the file, or remove the folder") as error:
+        ownership.claim(study, config(), [], trials=4)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

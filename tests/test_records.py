@@ -10,8 +10,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 
-from dps.storage import records
+from dps.storage import configurations, records
 
 ORDER = (
     "workload,dataset,model,optimizer,lr_schedule,pruning,batch_size,sparsity,replicate,trial,seed,lr,momentum,decay_steps,"
@@ -132,6 +133,103 @@ def test_damage_is_named(tmp_path: Path, old: str, new: str, message: str) -> No
             action()
         assert str(path) in str(error.value) and "\n" not in str(error.value)
     assert path.read_bytes() == damaged
+
+
+SHARED = {"workload": "w", "dataset": "d", "model": "m", "optimizer": "momentum", "lr_schedule": "constant"}
+SHARED |= {"pruning": "snip", "interval_steps": 16, "max_steps": 64, "momentum": 0.9, "decay_steps": 30}
+ENDS = {"status": "complete", "steps_to_result": 32, "steps_run": 32, "validation_error": 0.02, "test_error": 0.03}
+ENDS |= {"train_seconds": 1.5, "evaluate_seconds": 0.5, "wd": 0.25}
+
+
+def edited(folder: Path, column: str, text: str) -> Path:
+    """A record of two whole rows, with another text in this column of the second."""
+    folder.mkdir(exist_ok=True)
+    path = folder / records.FILE
+    records.merge(folder, [row(trial, **SHARED, **ENDS) for trial in (0, 1)], ["wd"])
+    header, first, second = (line.split(",") for line in path.read_text().splitlines())
+    second[header.index(column)] = text
+    path.write_text("".join(",".join(line) + "\n" for line in (header, first, second)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "what"),
+    [
+        ("trial", "-7", "-7 is not in [0, 1e18]"),
+        ("trial", "9" * 19, f"{'9' * 19} is not in [0, 1e18]"),
+        ("trial", "", "it is empty"),
+        ("seed", "-1", "-1 is not in [0, 1e18]"),
+        ("batch_size", "0", "0 is not in [1, 1e18]"),
+        ("sparsity", "1.0", "1.0 is not in [0, 1)"),
+        ("lr", "-0.1", "-0.1 is not in (0, inf)"),
+        ("lr", "nan", "nan is not a number"),
+        ("momentum", "1e999", "inf is not a number"),
+        ("decay_steps", "0", "0 is not in (0, inf)"),
+        ("wd", "-inf", "-inf is not a number"),
+        ("goal_error", "2", "2.0 is not in [0, 1)"),
+        ("validation_error", "7", "7.0 is not in [0, 1]"),
+        ("test_error", "-0.1", "-0.1 is not in [0, 1]"),
+        ("train_seconds", "-1", "-1.0 is not in [0, inf)"),
+        ("evaluate_seconds", "inf", "inf is not a number"),
+        ("steps_to_result", "33", "33 is no multiple of interval_steps, 16"),
+        ("steps_to_result", "80", "80 is more than max_steps, 64"),
+        ("steps_to_result", "16", "32 is not 16, where a trial that is complete ends"),
+        ("steps_run", "96", "96 is more than max_steps, 64"),
+        ("steps_run", "48", "48 is not 32, where a trial that is complete ends"),
+        ("status", "censored", "exactly the complete trials have one"),
+    ],
+)
+def test_what_no_trial_can_be_is_named_with_its_line_and_column(
+    tmp_path: Path, column: str, text: str, what: str
+) -> None:
+    path = edited(tmp_path, column, text)
+    for action in (lambda: records.read(tmp_path), lambda: records.merge(tmp_path, [row(2)])):
+        with pytest.raises(ValueError) as error:
+            action()
+        sentence = str(error.value)
+        assert sentence.startswith(f"{path} is damaged: line 3, column ") and sentence.count("\n") == 0
+        assert f": {what}; {records.REMEDY}" in sentence
+    trial_that_ran_on = row(2, interval_steps=16, max_steps=64, steps_run=48)
+    with pytest.raises(ValueError, match="48 is not 64, where a trial that is incomplete ends"):
+        records.merge(tmp_path / "none", [trial_that_ran_on])
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "own"),
+    [
+        *(("batch_size", "32", "64"), ("sparsity", "0.5", "0.9"), ("workload", "v", "w"), ("replicate", "1", "0")),
+        *(("goal_error", "0.03", "0.02"), ("interval_steps", "8", "16"), ("max_steps", "80", "64")),
+        *(
+            ("dataset", "e", "d"),
+            ("model", "n", "m"),
+            ("pruning", "grasp", "snip"),
+            ("lr_schedule", "linear", "constant"),
+        ),
+    ],
+)
+def test_a_row_of_another_study_is_named(tmp_path: Path, column: str, text: str, own: str) -> None:
+    goal = {"error": 0.02, "interval_steps": 16}
+    names = {name: SHARED[name] for name in configurations.NAMES}
+    study = {"workload": "w", "batch_size": 64, "sparsity": 0.9, "replicate": 0, "max_steps": 64}
+    path = edited(tmp_path, column, text)
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / configurations.FILE).write_text(yaml.safe_dump({**study, "goal": goal, "names": names}))
+    with pytest.raises(ValueError) as error:
+        records.read(tmp_path)
+    what = f"line 3, column {column}: {text} is not the study's, {own}, which .hydra/config.yaml has"
+    assert str(error.value) == f"{path} is damaged: {what}; {records.REMEDY}"
+
+
+def test_a_linked_record_is_written_through(tmp_path: Path) -> None:
+    disk, studies = tmp_path / "big disk", tmp_path / "studies"
+    for folder in (disk, studies):
+        folder.mkdir()
+    (studies / records.FILE).symlink_to(disk / "rows.csv")  # where nothing is yet
+    for trial in (0, 1):
+        records.merge(studies, [row(trial)])
+    assert (studies / records.FILE).is_symlink() and {path.name for path in disk.iterdir()} == {"rows.csv"}
+    assert records.read(studies)["trial"].tolist() == [0, 1]
+    assert (disk / "rows.csv").read_text().count("\n") == 3
 
 
 def test_a_repeated_trial_and_an_empty_file_are_damage(tmp_path: Path) -> None:

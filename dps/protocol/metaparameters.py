@@ -70,20 +70,21 @@ def declared(configured: Mapping[str, Mapping[str, Any]] | None) -> tuple[Metapa
 
     ValueError that names the entry and the field that is wrong.
     """
-    return (*TABLE, *(_declared(str(name), dict(row)) for name, row in (configured or {}).items()))
+    return (*TABLE, *(_declared(str(name), row) for name, row in (configured or {}).items()))
 
 
-def _declared(name: str, row: dict[str, Any]) -> Metaparameter:
+def _declared(name: str, row: Any) -> Metaparameter:
     key = f"metaparameters.{name}"
     require(name.isidentifier() and name not in {known.name for known in TABLE}, "metaparameters", name, "a new name")
     wanted = [field.name for field in fields(Metaparameter) if field.name != "name"]
-    require(sorted(row) == sorted(wanted), key, row, f"a mapping with the keys {', '.join(wanted)}")
-    require(row["type"] in TYPES, f"{key}.type", row["type"], f"one of {', '.join(TYPES)}")
+    right = isinstance(row, Mapping) and sorted(map(str, row)) == sorted(wanted)
+    require(right, key, row, f"a mapping with the keys {', '.join(wanted)}")
+    require(str(row["type"]) in TYPES, f"{key}.type", row["type"], f"one of {', '.join(TYPES)}")
     require(row["scale"] in SCALES, f"{key}.scale", row["scale"], f"one of {', '.join(SCALES)}")
     require(bool(_INTERVAL.fullmatch(str(row["range"]))), f"{key}.range", row["range"], 'an interval such as "[0, 1)"')
     require(is_number(row["idle"]), f"{key}.idle", row["idle"], "a number")
-    right = [f"{owner}.{name}" for owner in OWNERS]
-    require(row["option"] in right, f"{key}.option", row["option"], " or ".join(right))
+    options = [f"{owner}.{name}" for owner in OWNERS]
+    require(row["option"] in options, f"{key}.option", row["option"], " or ".join(options))
     return Metaparameter(name, row["option"], TYPES[row["type"]], row["range"], row["scale"], float(row["idle"]))
 
 

@@ -31,9 +31,8 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         digests = {name: {manifest.digest(content)} for name, content in files.items()}
         earlier = manifest.read(folder)
-        manifest.write(
-            folder, {name: digests.get(name, set()) | earlier.get(name, set()) for name in earlier | digests}
-        )
+        either = {name: digests.get(name, set()) | earlier.get(name, set()) for name in {*earlier, *digests}}
+        manifest.write(folder, either)
         for name in sorted(files, key=lambda name: name != PAGE):
             write_atomically(folder / name, files[name])
         for name in earlier.keys() - files.keys():
