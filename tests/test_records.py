@@ -135,9 +135,21 @@ def test_damage_is_named(tmp_path: Path, old: str, new: str, message: str) -> No
     assert path.read_bytes() == damaged
 
 
-SHARED = {"workload": "w", "dataset": "d", "model": "m", "optimizer": "momentum", "lr_schedule": "constant"}
+SHARED: dict[str, Any] = {
+    "workload": "w",
+    "dataset": "d",
+    "model": "m",
+    "optimizer": "momentum",
+    "lr_schedule": "constant",
+}
 SHARED |= {"pruning": "snip", "interval_steps": 16, "max_steps": 64, "momentum": 0.9, "decay_steps": 30}
-ENDS = {"status": "complete", "steps_to_result": 32, "steps_run": 32, "validation_error": 0.02, "test_error": 0.03}
+ENDS: dict[str, Any] = {
+    "status": "complete",
+    "steps_to_result": 32,
+    "steps_run": 32,
+    "validation_error": 0.02,
+    "test_error": 0.03,
+}
 ENDS |= {"train_seconds": 1.5, "evaluate_seconds": 0.5, "wd": 0.25}
 
 
