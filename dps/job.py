@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 import hydra
@@ -36,7 +37,7 @@ def _run(cfg: DictConfig) -> int | None:
         trials = job.sweeper.trials if job.mode == RunMode.MULTIRUN else None
         steps_to_result = run(Study.parse(cfg), list(job.overrides.task), trials)
     except Exception as error:
-        with (Path(job.runtime.output_dir) / f"{job.job.name}.log").open("a") as log:
+        with suppress(OSError), (Path(job.runtime.output_dir) / f"{job.job.name}.log").open("a") as log:
             traceback.print_exc(file=log)
         if job.mode == RunMode.MULTIRUN:
             raise

@@ -23,7 +23,7 @@ from dps.models import SimpleCNN, initialise
 from dps.protocol.goal import GoalCheck
 from dps.stack.sgd import SGD
 from dps.stack.shape import SliceShape
-from dps.storage import records
+from dps.storage import configurations, records
 from dps.storage.checkpoints import before
 
 # else measured, and not the same in two folders
@@ -480,5 +480,5 @@ def test_a_damaged_shape_is_named_with_its_file(tmp_path: Path, text: str) -> No
     path.write_text(text)
     with pytest.raises(ValueError) as error:
         fit._recorded(tmp_path, {}, lambda: SliceShape(4, 16))
-    assert str(error.value).startswith(f"{path} is damaged: ") and str(error.value).endswith(fit.STACK_REMEDY)
+    assert str(error.value).startswith(f"{path} is damaged: ") and str(error.value).endswith(configurations.REMEDY)
     assert "\n" not in str(error.value) and path.read_text() == text

@@ -85,7 +85,7 @@ def test_one_trial(tmp_path: Path, returned: list[int | None]) -> None:
     assert returned == [row["steps_to_result"]]
     shown = done.stdout.split()
     assert {str(row["steps_to_result"]), "1/0/0/0", "lr=0.02"} <= set(shown)
-    assert {path.name for path in folder.iterdir()} == {".hydra", ".trials.lock", "csv", "dps.log", "trials.csv"}
+    assert {path.name for path in folder.iterdir()} == {".hydra", ".trials.lock", "csv", "trials.csv"}
 
 
 def test_a_list_of_trials(tmp_path: Path, returned: list[int | None]) -> None:

@@ -24,10 +24,9 @@ from dps.engine.module import StudyTask
 from dps.engine.study import Study
 from dps.protocol.values import require
 from dps.stack.shape import SliceShape, slice_shape
-from dps.storage import checkpoints, environments, files, records
+from dps.storage import checkpoints, configurations, environments, files, records
 
 log = logging.getLogger(__name__)
-STACK_REMEDY = "restore the file, or remove the folder to run its study again"
 
 
 def fit(study: Study) -> None:
@@ -76,11 +75,11 @@ def _recorded(folder: Path, given: dict[str, Any], measure: Callable[[], SliceSh
     """The study's slice shape: that of its first start, so that every later job and start repeats its arithmetic."""
     path = folder / ".hydra" / "stack.yaml"
     with files.lock(folder):
-        if saved := files.read_yaml(path, dict, STACK_REMEDY):
+        if saved := files.read_yaml(path, dict, configurations.REMEDY):
             try:
                 kept = SliceShape.kept(saved)
             except ValueError as error:
-                raise files.damaged(path, str(error), STACK_REMEDY) from error
+                raise files.damaged(path, str(error), configurations.REMEDY) from error
             for name, value in given.items():
                 if value != (own := getattr(kept, name)):
                     log.warning("stack.%s=%s is ignored: the study keeps %s, its first", name, value, own)

@@ -1,5 +1,7 @@
 """Running a study: its folder claimed, what is missing trained, its answer read from its record."""
 
+from contextlib import suppress
+
 from dps.engine.study import Study
 from dps.storage import checkpoints, ownership, records
 
@@ -12,7 +14,8 @@ def run(study: Study, overrides: list[str], trials_of_sweep: int | None = None) 
         from dps.engine import fit
 
         fit.fit(study)
-    else:  # of a run that was killed after its last record
-        checkpoints.remove(study.checkpoint)
+    else:
+        with suppress(OSError):  # of a run that was killed after its last record; a disk that is read only keeps it
+            checkpoints.remove(study.checkpoint)
     best = records.best(records.read(study.folder))
     return None if best is None else int(best["steps_to_result"])
