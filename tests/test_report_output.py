@@ -55,6 +55,9 @@ def test_a_first_report_that_was_killed_is_taken_up(tmp_path: Path, monkeypatch:
     for moment in (0, 1, 2):
         assert kill_at(moment, monkeypatch, tmp_path / str(moment), files("a.png"))
         output.check(tmp_path / str(moment))
+    (tmp_path / "at once").mkdir()
+    (tmp_path / "at once" / f".{manifest.FILE}.tmp").touch()
+    output.check(tmp_path / "at once")
 
 
 def test_what_was_changed_since_stays_when_it_is_no_longer_drawn(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig, open_dict
 
+from dps.protocol.values import FORMULA
+
 GROUPS = {"dataset": "data", **{name: name for name in ("model", "optimizer", "lr_schedule", "pruning")}}
 FOLLOW_FROM = {
     "workload": "choose one of the files in workload/",
@@ -16,11 +18,15 @@ FOLLOW_FROM = {
 def named(cfg: DictConfig, choices: Mapping[str, str], folder: Path | str) -> DictConfig:
     """The configuration with its `workload`, `names` and `folder`, for trials.csv and for what refers to them.
 
-    `choices` are Hydra's runtime choices. ValueError where one of the three was typed.
+    `choices` are Hydra's runtime choices. ValueError where one of the three was typed, or a choice is no name for a
+    cell of a table.
     """
     for key, why in FOLLOW_FROM.items():
         if key in list(cfg):
             raise ValueError(f"{key} is not an option: {why}")
+    for group in ("workload", *GROUPS.values()):
+        if str(choices[group]).startswith(FORMULA):
+            raise ValueError(f"{group}={choices[group]} would be run as a formula by a spreadsheet: rename its file")
     with open_dict(cfg):
         cfg.workload = choices["workload"]
         cfg.names = {name: choices[group] for name, group in GROUPS.items()}

@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # the first characters of a text that a spreadsheet runs
+
 
 def require(holds: bool, option: str, value: Any, wanted: str) -> None:
     """ValueError that says what the option must be, unless the condition holds."""

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from dps.analysis.results import Results
 
 DOTS_PER_INCH = 200
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # the first characters of one
 LISTED = 10  # sentences on what is missing that the terminal shows; the page shows all
 
 
@@ -109,6 +108,8 @@ def _csv(frame: pd.DataFrame) -> bytes:
 
 def _not_run(value: object) -> object:
     """Text that a spreadsheet would take for a formula, behind an apostrophe, which it does not show."""
+    from dps.protocol.values import FORMULA
+
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 

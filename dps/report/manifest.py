@@ -8,9 +8,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from dps.storage.files import write_atomically
+from dps.storage.files import temporary, write_atomically
 
 FILE = ".dps-report.json"
+BEGUN = temporary(Path(FILE)).name  # of a first report that was killed
 Digests = Mapping[str, set[str]]
 
 

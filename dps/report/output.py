@@ -15,7 +15,7 @@ def check(folder: Path) -> None:
     """ValueError where the folder is a file, or holds anything but an earlier report."""
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file: name a folder for the report with --output FOLDER")
-    if folder.is_dir() and any(folder.iterdir()) and not _is_report(folder):
+    if folder.is_dir() and not _is_report(folder) and any(path.name != manifest.BEGUN for path in folder.iterdir()):
         raise ValueError(
             f"{folder} holds files but no {PAGE} made by dps-report: name an empty or a new folder with --output FOLDER"
         )
