@@ -256,13 +256,13 @@ def test_a_trial_is_recorded_as_soon_as_it_has_ended(tmp_path: Path, composed: C
     first: Any = SimpleNamespace(is_global_zero=True)
     record.on_train_batch_end(first, task)
     assert not (tmp_path / "trials.csv").exists()
-    task.outcomes[5] = Outcome("complete", 4, 4, 0.25, 0.27, 1.5, 0.5)
+    task.outcomes[5] = Outcome("complete", 16, 16, 0.25, 0.27, 1.5, 0.5)
     record.on_train_batch_end(first, task)
     (row,) = records.read(tmp_path).to_dict("records")
     assert (row["trial"], row["seed"], row["lr"], row["momentum"]) == (5, 5, 0.2, 0.8)
     assert (row["status"], row["steps_to_result"], row["test_error"], row["train_seconds"]) == (
         "complete",
-        4,
+        16,
         0.27,
         1.5,
     )

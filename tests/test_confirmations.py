@@ -43,6 +43,8 @@ def test_without_a_file_nothing_is_confirmed(tmp_path: Path) -> None:
         ([HEADER.replace("seeds", "seed")], "line 1 lacks the column seeds"),
         ([HEADER, ROWS[0].replace(",24,", ",x,")], "line 2, column seeds: 'x' is not an integer"),
         ([HEADER, ROWS[0].replace("0.1,", "fast,")], "line 2, column lr: 'fast' is not a number"),
+        ([HEADER, ROWS[0].replace("0.1,", "1e999,")], "line 2, column lr: inf is not a number"),
+        ([HEADER, ROWS[0].replace(",24,", ",-24,")], r"line 2, column seeds: -24 is not in \[0, 9223372036854775808\)"),
         ([HEADER, ROWS[0][:-5]], "line 2 has 14 values, not 15"),
     ],
 )

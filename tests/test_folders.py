@@ -45,7 +45,7 @@ def test_what_does_not_belong_to_the_study_is_refused_by_every_command(
     for path, text, what in (
         (table, row.replace(",8,0.0,", ",16,0.0,"), "line 2, column batch_size: 16 is not the study's, 8"),
         (table, row.replace(",8,0.0,", ",8,0.9,"), "line 2, column sparsity: 0.9 is not the study's, 0"),
-        (table, row.replace(",0,0,0,", ",0,-7,0,"), "line 2, column trial: -7 is not in [0, 1e18]"),
+        (table, row.replace(",0,0,0,", ",0,-7,0,"), "line 2, column trial: -7 is not in [0, 9223372036854775808)"),
         (config, BOMB, "line 2 repeats the anchor a, and anchors are not read"),
         (config, config.read_text().replace("seed_data: 0", "seed_data: ${oc.env:HOME}"), "the interpolation ${oc.env"),
     ):

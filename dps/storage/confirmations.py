@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dps.storage.files import damaged, read_csv, write_csv
+from dps.storage.trial_rows import COUNTED, DECLARED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,6 +88,9 @@ def _parsed(path: Path, line: int, texts: Mapping[str, str]) -> dict[str, float 
         except ValueError:
             number = "an integer" if kind is int else "a number"
             raise damaged(path, f"line {line}, column {name}: {text!r} is not {number}", REMEDY) from None
+        column = COUNTED if (_BEFORE | _AFTER).get(name) is int else DECLARED
+        if text and (wrong := column.wrong(row[name])):
+            raise damaged(path, f"line {line}, column {name}: {wrong}", REMEDY)
     return row
 
 

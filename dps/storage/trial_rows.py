@@ -30,7 +30,8 @@ class Column:
         return ""
 
 
-POSITIVE, COUNTED = Column(int, "[1, 1e18]"), Column(int, "[0, 1e18]")  # an integer of a frame has 64 bits
+INTEGERS = 2**63  # of 64 bits, as a frame has them
+POSITIVE, COUNTED = Column(int, f"[1, {INTEGERS})"), Column(int, f"[0, {INTEGERS})")
 FRACTION, SECONDS = Column(float, "[0, 1]"), Column(float, "[0, inf)")
 _BEFORE: dict[str, Column] = {
     **dict.fromkeys(("workload", "dataset", "model", "optimizer", "lr_schedule", "pruning"), Column(str)),
@@ -74,8 +75,8 @@ def types(names: Sequence[str], rows: Sequence[Row]) -> dict[str, type[str | flo
     """Those of the columns; a declared metaparameter is of integers where all its values are."""
     declared = [name for name in names if name not in KNOWN]
     values = {name: [row[name] for row in rows if row[name] is not None] for name in declared}
-    found = {name: int if all(isinstance(one, int) for one in values[name]) else float for name in declared}
-    return {**TYPES, **found}
+    whole = {name: all(isinstance(one, int) and abs(one) < INTEGERS for one in values[name]) for name in declared}
+    return {**TYPES, **{name: int if whole[name] else float for name in declared}}
 
 
 def parsed(texts: Mapping[str, str]) -> Row:
