@@ -11,6 +11,8 @@ from typing import Any
 
 import hydra
 import pytest
+from hydra._internal.core_plugins.basic_launcher import BasicLauncherConf
+from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
@@ -35,6 +37,7 @@ sparsity: 0
 trial: 0
 replicate: 0
 max_steps: 40000
+trainer: {accelerator: cpu, devices: 1}
 hydra:
   output_subdir: null
   sweep:
@@ -136,6 +139,14 @@ def _watch(app: App, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dps.engine.named.GROUPS", {"optimizer": "optimizer"})  # all that this application has
     monkeypatch.setattr("dps.engine.study.Study.parse", parse)
     monkeypatch.setattr("dps.report.terminal.show", show)
+
+
+def test_devices_are_looked_for_where_the_studies_run(app: App, sweep: Sweep) -> None:
+    with pytest.raises(ValueError, match=r"trainer\.devices=1000 must be at most"):
+        sweep("trainer.devices=1000")
+    assert not app.launches
+    ConfigStore.instance().store(group="hydra/launcher", name="elsewhere", node=BasicLauncherConf)
+    assert len(sweep("trainer.devices=1000", "hydra/launcher=elsewhere").jobs) == 1
 
 
 def test_grid_of_studies_with_their_trials(sweep: Sweep) -> None:

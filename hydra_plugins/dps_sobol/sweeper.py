@@ -110,9 +110,9 @@ class SobolSweeper(Sweeper):
             choices = cfg.hydra.runtime.choices
             with open_dict(cfg):
                 del cfg["hydra"]  # as the job itself will get it
-            study = Study.parse(named(cfg, choices, "the study's own, which Hydra names when it runs"))
+            Study.parse(named(cfg, choices, "the study's own, which Hydra names when it runs"))
             if choices["hydra/launcher"] in LAUNCHERS_HERE:
-                devices.check(study.cfg.trainer)
+                devices.check(cfg.trainer)
 
 
 def report(returns: Sequence[JobReturn]) -> None:
