@@ -1,11 +1,13 @@
 """What the loggers see of a study."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from command import Done, dps, process, rows, study
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
 from dps.engine import tracking
 
@@ -41,56 +43,140 @@ def test_a_check_that_read_everything_is_no_lower_bound(tmp_path: Path) -> None:
     assert last == pytest.approx(rows(study(tmp_path, 8)).loc[0, "validation_error"], abs=1e-12)
 
 
+class Own(Logger):
+    """A logger of somebody's own, that fails where it is told to."""
+
+    def __init__(self, fails_at: str = "") -> None:
+        self.fails_at = fails_at
+        self.calls: list[str] = []
+
+    def _called(self, name: str) -> None:
+        self.calls.append(name)
+        if name == self.fails_at:
+            raise OSError(28, "No space left on device")
+
+    @property
+    def name(self) -> str:
+        return "own"
+
+    @property
+    def version(self) -> int:
+        return 0
+
+    @property
+    def experiment(self) -> "Own":
+        self._called("experiment")
+        return self
+
+    def log_metrics(self, metrics: object, step: int | None = None) -> None:
+        self._called("log_metrics")
+
+    def log_hyperparams(self, params: object) -> None: ...
+
+    def log_picture(self) -> None:
+        self._called("log_picture")
+
+    def finalize(self, status: str) -> None:
+        self._called(f"finalize {status}")
+
+
 def test_the_run_of_a_study_that_failed_is_closed_too() -> None:
-    class Tracker(Logger):
-        statuses: list[str] = []  # noqa: RUF012
-
-        @property
-        def name(self) -> str:
-            return "tracker"
-
-        @property
-        def version(self) -> int:
-            return 0
-
-        def log_metrics(self, metrics: object, step: int | None = None) -> None: ...
-
-        def log_hyperparams(self, params: object) -> None: ...
-
-        def finalize(self, status: str) -> None:
-            self.statuses.append(status)
-
-    def study_that_fails() -> None:
-        with tracking.closing([Tracker()]):
+    def study_that_fails(own: Own) -> None:
+        with tracking.closing([tracking.Tracker(own)]):
             raise OSError
 
-    with tracking.closing([Tracker()]):
+    ended, failed = Own(), Own()
+    with tracking.closing([tracking.Tracker(ended)]):
         pass
     with pytest.raises(OSError):
-        study_that_fails()
-    assert Tracker.statuses == ["success", "failed"]
+        study_that_fails(failed)
+    assert (ended.calls, failed.calls) == (["finalize success"], ["finalize failed"])
 
 
-def offline(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Done:
-    """A sweep of two studies by someone whom Weights & Biases does not know, without a terminal or a network."""
+@pytest.mark.parametrize("fails_at", ["experiment", "log_metrics", "log_picture", "finalize success"])
+def test_a_logger_that_fails_is_dropped_with_one_warning(caplog: pytest.LogCaptureFixture, fails_at: str) -> None:
+    own = Own(fails_at)
+    tracker: Any = tracking.Tracker(own)
+    assert issubclass(tracking.Tracker, Logger) and not hasattr(tracker, "log_film")
+    with tracking.closing([tracker]):
+        assert hasattr(tracker, "experiment")
+        for _ in range(2):
+            tracker.log_metrics({"loss": 1.0}, step=3)
+            tracker.log_picture()
+    assert own.calls.count(fails_at) == 1
+    assert [one.message for one in caplog.records] == [
+        "Own is dropped, and the study goes on: [Errno 28] No space left on device"
+    ]
+
+
+def test_a_full_disk_under_the_curves_stops_no_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def save(self: ExperimentWriter) -> None:
+        raise OSError(28, "No space left on device", "metrics.csv")
+
+    monkeypatch.setattr(ExperimentWriter, "save", save)
+    done = dps(tmp_path, *TYPED, "trial=[0,1]", "optimizer.lr=[0.02,1e-6]", "race=false")
+    assert (done.code, done.stderr) == (0, "")
+    assert rows(study(tmp_path, 8))["status"].tolist() == ["complete", "incomplete"]
+    assert (study(tmp_path, 8) / "dps.log").read_text().count("CSVLogger is dropped") == 1
+
+
+def test_jobs_and_starts_have_curves_of_their_own(tmp_path: Path) -> None:
+    def logged(trial: int | list[int]) -> Path:
+        logger = tracking.csv_logger(str(tmp_path), trial)
+        logger.log_metrics({"loss": 1.0}, step=0)
+        logger.save()
+        return Path(logger.log_dir).relative_to(tmp_path)
+
+    found = [logged([0, 1]), logged([2, 3]), logged([1, 0]), logged(2)]
+    assert list(map(str, found)) == [
+        *("csv/trials=0-1/version_0", "csv/trials=2-3/version_0"),
+        *("csv/trials=0-1/version_1", "csv/trials=2-2/version_0"),
+    ]
+
+
+KEY = "0123456789" * 4
+
+
+def wandb(folder: Path, monkeypatch: pytest.MonkeyPatch, **env: str) -> Done:
+    """A sweep of two studies with Weights & Biases, without a terminal or a network."""
     for name in ("WANDB_API_KEY", "WANDB_MODE", "NETRC"):
         monkeypatch.delenv(name, raising=False)
-    env = {"HOME": str(folder), "WANDB_BASE_URL": "http://127.0.0.1:9"}
     typed = ["-m", *TYPED, "batch_size=8,16", "hydra.sweeper.trials=2", "max_steps=8", "logger=wandb"]
-    return process(folder, *typed, env=env)
+    return process(folder, *typed, env={"HOME": str(folder), "WANDB_BASE_URL": "http://127.0.0.1:9", **env})
+
+
+def check_offline(folder: Path, done: Done) -> None:
+    """Both studies were recorded, and each has an offline run of its own."""
+    assert done.code == 0, done.stderr
+    assert len(rows(study(folder, 8))) == len(rows(study(folder, 16))) == 2
+    for size in (8, 16):
+        runs = list((study(folder, size) / "wandb").glob("offline-run-*/*.wandb"))
+        assert len(runs) == 1, f"batch_size={size}"
+        content = runs[0].read_bytes()
+        assert b"train_loss/trial=0" in content and b"steps_to_result" in content
+        assert b"batch_size=%d, sparsity" % size in content and b"batch_size=%d, sparsity" % (24 - size) not in content
+    assert "choose" not in done.stdout + done.stderr
 
 
 @pytest.mark.slow
 def test_wandb_without_a_key_is_offline_and_every_study_has_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = offline(tmp_path, monkeypatch)
+    done = wandb(tmp_path, monkeypatch)
+    check_offline(tmp_path, done)
+    assert "api key" not in (done.stdout + done.stderr).lower()
+
+
+@pytest.mark.slow
+def test_wandb_out_of_reach_goes_on_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = wandb(tmp_path, monkeypatch, WANDB_API_KEY=KEY)
+    check_offline(tmp_path, done)
+    assert done.stdout.count("Weights & Biases goes on offline") == 2
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+
+
+@pytest.mark.slow
+def test_wandb_that_is_disabled_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = wandb(tmp_path, monkeypatch, WANDB_MODE="disabled")
     assert done.code == 0, done.stderr
-    assert len(rows(study(tmp_path, 8))) == len(rows(study(tmp_path, 16))) == 2
-    for size in (8, 16):
-        runs = list((study(tmp_path, size) / "wandb").glob("offline-run-*/*.wandb"))
-        assert len(runs) == 1, f"batch_size={size}"
-        content = runs[0].read_bytes()
-        assert b"train_loss/trial=0" in content and b"steps_to_result" in content
-        assert b"batch_size=%d, sparsity" % size in content and b"batch_size=%d, sparsity" % (24 - size) not in content
-    assert "choose" not in done.stdout + done.stderr and "api key" not in (done.stdout + done.stderr).lower()
+    assert len(rows(study(tmp_path, 8))) == 2 and not list(tmp_path.rglob("*run-*"))

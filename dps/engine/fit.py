@@ -100,7 +100,7 @@ def _trainer(study: Study) -> pl.Trainer:
         # Not the environment that Lightning finds: in a job of SLURM that would save and requeue by itself.
         plugins=[LightningEnvironment(), StudyCheckpoints()],
         default_root_dir=study.folder,
-        logger=instantiate(cfg.logger) if cfg.get("logger") else False,
+        logger=tracking.trackers(cfg),
         max_steps=cfg.max_steps,
         max_epochs=-1,
         limit_val_batches=0,

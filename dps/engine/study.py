@@ -66,12 +66,14 @@ class Study:
         return int(self.cfg.race) or None
 
     @property
+    def job(self) -> str:
+        """What the job that runs exactly these trials is called."""
+        return job_name([trial["trial"] for trial in self.trials])
+
+    @property
     def checkpoint(self) -> Path:
-        """The checkpoint of the job that runs exactly these trials."""
-        numbers = sorted(trial["trial"] for trial in self.trials)
-        consecutive = numbers == list(range(numbers[0], numbers[-1] + 1))
-        digest = hashlib.sha256(repr(numbers).encode()).hexdigest()[:16]
-        return self.folder / f"trials={f'{numbers[0]}-{numbers[-1]}' if consecutive else digest}.ckpt"
+        """The checkpoint of its job."""
+        return self.folder / f"{self.job}.ckpt"
 
     def model(self) -> nn.Module:
         """One trial's model, made anew."""
@@ -102,8 +104,16 @@ class Study:
         records.merge(self.folder, full, [name for name in names if name not in trial_rows.TYPES])
 
 
+def job_name(trials: Sequence[int]) -> str:
+    """What the job that runs exactly these trials of a study is called, in the names of its files."""
+    numbers = sorted(trials)
+    if numbers == list(range(numbers[0], numbers[-1] + 1)):
+        return f"trials={numbers[0]}-{numbers[-1]}"
+    return f"trials={hashlib.sha256(repr(numbers).encode()).hexdigest()[:16]}"
+
+
 def _trials(cfg: DictConfig, known: Sequence[Metaparameter]) -> list[Trial]:
-    numbers = _as_list(cfg.trial)
+    numbers = as_list(cfg.trial)
     right = bool(numbers) and all(is_int(n) and n >= 0 for n in numbers) and len(set(numbers)) == len(numbers)
     require(right, "trial", cfg.trial, "a number from 0 on, or a list of different ones")
     columns: dict[str, list[Any]] = {"trial": numbers, "seed": _seeds(cfg, len(numbers))}
@@ -124,13 +134,13 @@ def _seeds(cfg: DictConfig, trials: int) -> list[int]:
 
 
 def _broadcast(option: str, value: Any, trials: int) -> list[Any]:
-    values = _as_list(value)
+    values = as_list(value)
     if isinstance(value, ListConfig | list | tuple) and len(values) != trials:
         raise ValueError(f"{option} lists {len(values)} values for {trials} trials: give one for each, or a single one")
     return values if len(values) == trials else values * trials
 
 
-def _as_list(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, ListConfig | list | tuple) else [value]
 
 
