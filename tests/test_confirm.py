@@ -156,6 +156,16 @@ def test_a_killed_command_goes_on_with_the_same_result(searched: Path, whole: Pa
     assert not list(folder.rglob("*.ckpt"))
 
 
+@pytest.mark.slow
+def test_two_commands_at_once_share_the_work(folder: Path, whole: Path) -> None:
+    command = [sys.executable, "-m", "dps.confirm.main", str(folder), *TYPED]
+    own = {**os.environ, "OMP_NUM_THREADS": "1", "DPS_CACHE": CACHE.name}
+    both = [subprocess.Popen(command, env=own, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    tables = [one.communicate(timeout=240)[0] for one in both]
+    assert [one.returncode for one in both] == [0, 0] and tables[0] == tables[1]
+    assert (folder / "confirm.csv").read_bytes() == (whole / "confirm.csv").read_bytes()
+
+
 def test_the_same_command_again_trains_nothing_and_shows_the_table(
     whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from dps.analysis.confirmed import summary
 from dps.engine.run import run
 from dps.engine.study import Study
 from dps.protocol.metaparameters import declared
-from dps.storage import confirmations, records
+from dps.storage import confirmations, files, records
 
 FIRST_FRESH = 1_000_000  # the replicate of the first fresh seed: more than any search has
 
@@ -56,7 +56,8 @@ class Confirmation:
 
     def record(self) -> None:
         """Write confirm.csv from the seeds all of whose runs have ended: the fast runs of another end first."""
-        confirmations.write(self.folder, summary(self.configurations, self._steps(), self.max_steps))
+        with files.lock(self.folder):  # of two commands at once, the one that writes last has read last
+            confirmations.write(self.folder, summary(self.configurations, self._steps(), self.max_steps))
 
     def seeds_trained(self) -> list[int]:
         """The fresh seeds all of whose runs have ended."""

@@ -1,21 +1,49 @@
 """Running a study: its folder claimed, what is missing trained, its answer read from its record."""
 
-from contextlib import suppress
+import logging
+from contextlib import AbstractContextManager, suppress
 
+from filelock import Timeout
+
+from dps.engine import memory
 from dps.engine.study import Study
-from dps.storage import checkpoints, ownership, records
+from dps.storage import checkpoints, files, ownership, records
+
+log = logging.getLogger(__name__)
+SECONDS_BETWEEN_TRIES = 1
 
 
 def run(study: Study, overrides: list[str], trials_of_sweep: int | None = None) -> int | None:
-    """Run those trials of a study that its folder lacks; returns its steps-to-result K*, None if none got there."""
+    """Run those trials of a study that its folder lacks; returns its steps-to-result K*, None if none got there.
+
+    Where another process runs the same trials, this one waits for its end, and trains what is still missing then.
+    """
     options = [one.option for one in study.metaparameters]
     ownership.claim(study.folder, study.cfg, overrides, options, trials_of_sweep)
     if study.missing():
-        from dps.engine import fit
-
-        fit.fit(study)
+        with _alone(study):
+            _train(study)
     else:
         with suppress(OSError):  # of a run that was killed after its last record; a disk that is read only keeps it
             checkpoints.remove(study.checkpoint)
     best = records.best(records.read(study.folder))
     return None if best is None else int(best["steps_to_result"])
+
+
+def _alone(study: Study) -> AbstractContextManager[object]:
+    """The claim on these trials, which the system gives back when a process dies."""
+    claim = files.lock(study.folder / ".hydra", f"{study.job}.lock")
+    try:
+        return claim.acquire(blocking=False)
+    except Timeout:
+        log.warning("another process trains %s in %s: waiting for it to end", study.job, study.folder)
+        return claim.acquire(poll_interval=SECONDS_BETWEEN_TRIES)
+
+
+def _train(study: Study) -> None:
+    if not study.missing():  # any more: the process that was waited for has trained them
+        return
+    from dps.engine import fit
+
+    with memory.explained(study):
+        fit.fit(study)

@@ -18,9 +18,12 @@ DEEPEST = 50
 MOST_BYTES = 2**22
 
 
-def lock(folder: Path) -> FileLock:
-    """The lock that every process holds while it changes a study's record."""
-    return FileLock(folder / ".trials.lock")
+def lock(folder: Path, name: str = ".trials.lock") -> FileLock:
+    """A lock, by default that which every process holds while it changes a study's record.
+
+    The system takes it back from a process that dies; taking it raises OSError where the file system has no such locks.
+    """
+    return FileLock(folder / name, fallback_to_soft=False)
 
 
 def temporary(path: Path) -> Path:
