@@ -39,11 +39,13 @@ def _run(cfg: DictConfig) -> int | None:
     except Exception as error:
         with suppress(OSError), (Path(job.runtime.output_dir) / f"{job.job.name}.log").open("a") as log:
             traceback.print_exc(file=log)
-        if job.mode == RunMode.MULTIRUN:
-            raise
-        errors.stop("dps", error)
-    if job.mode == RunMode.RUN:
-        from dps.report import terminal
+        if job.mode == RunMode.RUN:
+            errors.stop("dps", error)
+        reason = errors.one_line(error)
+    else:
+        if job.mode == RunMode.RUN:
+            from dps.report import terminal
 
-        terminal.show([Path(cfg.folder)])
-    return steps_to_result
+            terminal.show([Path(cfg.folder)])
+        return steps_to_result
+    raise RuntimeError(reason)  # not chained to the error, whose frames hold all that the study had in memory

@@ -1,17 +1,25 @@
 """The command, from what is typed to what lies in the folder."""
 
+import pickle
+import weakref
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from command import Done, contents, dps, rows, study
+from hydra.core.utils import JobReturn
+from hydra.errors import InstantiationException
 
 from dps import job
 from dps.engine import fit
+from dps.engine.module import StudyTask
 from dps.engine.run import run
 from dps.engine.study import Study
 from dps.protocol.outcome import STATUSES
 from dps.storage import records
+from hydra_plugins.dps_sobol import sweeper
 
 SMALL = ["batch_size=8", "goal.error=0.3", "goal.interval_steps=4", "max_steps=32"]
 # else measured, and not the same in two folders
@@ -181,11 +189,47 @@ def test_a_study_that_fails_leaves_the_others(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(fit, "fit", some)
     done = dps(tmp_path, "-m", *SMALL, "batch_size=8,16", TWO_TRIALS)
     assert done.code == 1
-    assert done.stderr.startswith("dps: 1 of 2 studies failed: ") and done.stderr.count("\n") == 1
+    where = "the traceback is in the folder's dps.log"
+    assert done.stderr.startswith(f"dps: 1 of 2 studies failed ({where}): ") and done.stderr.count("\n") == 1
     assert "batch_size=8,sparsity=0: no space left" in done.stderr
     assert len(records.read(study(tmp_path, 16))) == 2 and "batch size" in done.stdout
     log = (study(tmp_path, 8) / "dps.log").read_text()
     assert "Traceback" in log and "OSError: no space left" in log
+
+
+def test_a_study_that_fails_leaves_no_memory_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed: list[weakref.ref[StudyTask]] = []
+    still_there: list[int] = []
+    training_step = StudyTask.training_step
+
+    def some(task: StudyTask, *batch: Any) -> None:
+        if task.study.cfg.batch_size == 8:
+            failed.append(weakref.ref(task))
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory")
+        still_there.append(len([task for task in failed if task() is not None]))
+        training_step(task, *batch)
+
+    monkeypatch.setattr(StudyTask, "training_step", some)
+    done = dps(tmp_path, "-m", *SMALL, *STACK, "batch_size=8,16", TWO_TRIALS)
+    assert done.code == 1 and len(records.read(study(tmp_path, 16))) == 2
+    assert len(failed) == 1 and set(still_there) == {0}
+    assert "memory ran out with 2 trials at batch_size=8: " in done.stderr
+    assert all(what in done.stderr for what in ("hydra.sweeper.trials_per_job", "stack.trials_per_slice", "stack.yaml"))
+    assert "can't allocate memory" in (study(tmp_path, 8) / "dps.log").read_text()
+
+
+def test_the_reason_outlives_the_way_from_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def report(returns: Sequence[JobReturn]) -> None:
+        sweeper_report(pickle.loads(pickle.dumps(returns)))  # as parallel launchers send them
+
+    def wrong(study: Study) -> None:
+        raise InstantiationException("Error in call to target 'callbacks.Goal'") from ValueError("goal=3 must be even")
+
+    sweeper_report = sweeper.report
+    monkeypatch.setattr(sweeper, "report", report)
+    monkeypatch.setattr(fit, "fit", wrong)
+    done = dps(tmp_path, "-m", *SMALL, TWO_TRIALS)
+    assert done.code == 1 and done.stderr.endswith("batch_size=8,sparsity=0: goal=3 must be even\n")
 
 
 @pytest.mark.parametrize(

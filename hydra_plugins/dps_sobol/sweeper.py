@@ -123,14 +123,14 @@ def report(returns: Sequence[JobReturn]) -> None:
     folders = [_folder(job) for job in returns]
     studies = list(dict.fromkeys(folders))
     show(studies)
-    failures: dict[Path, Exception] = {}
+    reasons: dict[Path, str] = {}
     for folder, job in zip(folders, returns, strict=True):
         if job.status != JobStatus.COMPLETED:
-            failures.setdefault(folder, job._return_value)
-    if failures:
-        lines = "; ".join(f"{os.path.relpath(folder)}: {one_line(error)}" for folder, error in failures.items())
-        summary = f"{len(failures)} of {len(studies)} studies failed: {lines}"
-        raise RuntimeError(summary) from next(iter(failures.values()))
+            reasons.setdefault(folder, one_line(job._return_value))
+    if reasons:
+        lines = "; ".join(f"{os.path.relpath(folder)}: {reason}" for folder, reason in reasons.items())
+        where = "the traceback is in the folder's dps.log"
+        raise RuntimeError(f"{len(reasons)} of {len(studies)} studies failed ({where}): {lines}")
 
 
 def _folder(job: JobReturn) -> Path:
