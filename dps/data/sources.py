@@ -4,8 +4,9 @@ Dimensions: N examples, C channels, H height, W width.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ import torchvision.datasets as torchvision_datasets
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
+from torchvision.datasets.mnist import read_image_file, read_label_file
+from torchvision.datasets.utils import check_integrity
 
-from dps.protocol.values import require
 from dps.storage import cache
 
 DIGITS_TRAIN_EXAMPLES = 1500
 _CLASSES = 10
+IsWhole = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,10 @@ def cifar10(root: str, download: bool = False) -> Images:
         ValueError: files are missing and `download` is false, cannot be fetched, or are damaged or foreign.
     """
     source = torchvision_datasets.CIFAR10
-    names = [name for name, _ in source.train_list + source.test_list] + [source.meta["filename"]]
+    sums = dict(source.train_list + source.test_list) | {source.meta["filename"]: source.meta["md5"]}
+    whole = {name: partial(check_integrity, md5=md5) for name, md5 in sums.items()}
     parts: list[Tensor] = []
-    for part in _open(source, root, download, source.base_folder, names):
+    for part in _open(source, root, download, source.base_folder, whole):
         parts += torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(part.targets)
     return Images(*parts)
 
@@ -101,10 +105,10 @@ def _absolute(root: str) -> Path:
 
 def _idx_images(source: type[torchvision_datasets.MNIST], root: str, download: bool) -> Images:
     """Read the four IDX files of MNIST or a data set in its format, and check what torchvision does not."""
-    names = [Path(name).stem for name, _ in source.resources]
+    whole = {Path(name).stem: _is_idx for name, _ in source.resources}
     searched = f"{source.__name__}/raw"
     parts: list[Tensor] = []
-    for part, prefix in zip(_open(source, root, download, searched, names), ("train", "t10k"), strict=True):
+    for part, prefix in zip(_open(source, root, download, searched, whole), ("train", "t10k"), strict=True):
         images, labels = part.data, part.targets
         pair = f"{prefix}-images-idx3-ubyte and {prefix}-labels-idx1-ubyte"
         where = f"data.root={root}: {pair} in {_absolute(root) / searched}"
@@ -119,12 +123,23 @@ def _idx_images(source: type[torchvision_datasets.MNIST], root: str, download: b
     return Images(*parts)
 
 
-def _open(source: Any, root: str, download: bool, searched: str, names: Sequence[str]) -> tuple[Any, Any]:
-    """Return torchvision's training and test set, with the reason in the user's words where that fails."""
+def _is_idx(path: str) -> bool:
+    """Whether a file of images or of labels can be read."""
+    try:
+        (read_image_file if "-images-" in path else read_label_file)(path)
+    except Exception:  # whatever follows from the byte that is wrong
+        return False
+    return True
+
+
+def _open(source: Any, root: str, download: bool, searched: str, whole: Mapping[str, IsWhole]) -> tuple[Any, Any]:
+    """Return torchvision's training and test set, with the reason in the user's words where that fails.
+
+    `whole` tells for each file, by name, whether it is as it should be.
+    """
     folder = _absolute(root) / searched
     title = source.__name__
-    require(isinstance(download, bool), "data.download", download, "true or false")
-    missing = [name for name in names if not (folder / name).is_file()]
+    missing = [name for name in whole if not (folder / name).is_file()]
     if missing and not download:
         raise ValueError(
             f"data.root={root}: {title} was looked for in {folder} and {missing[0]} is not there: "
@@ -138,17 +153,13 @@ def _open(source: Any, root: str, download: bool, searched: str, names: Sequence
                 f"data.download=true: {title} could not be fetched into {folder} ({_first_line(error)}): check "
                 f"the network and that the folder can be written, or set data.root to a folder that holds {searched}"
             ) from error
-    return _part(source, root, folder, train=True), _part(source, root, folder, train=False)
-
-
-def _part(source: Any, root: str, folder: Path, train: bool) -> Any:
     try:
-        return source(_absolute(root), train=train)
+        return source(_absolute(root), train=True), source(_absolute(root), train=False)
     except Exception as error:  # from AssertionError to UnpicklingError, depending on the byte that is wrong
-        part = "training" if train else "test"
+        damaged = next((folder / name for name, is_whole in whole.items() if not is_whole(str(folder / name))), folder)
         raise ValueError(
-            f"data.root={root}: a {part} file of {source.__name__} in {folder} is truncated or not such a file "
-            f"({_first_line(error)}): delete the folder and set data.download=true, or set data.root to a good copy"
+            f"data.root={root}: {damaged} is truncated or not a file of {title} ({_first_line(error)}): "
+            "delete it and set data.download=true, or set data.root to a good copy"
         ) from error
 
 
