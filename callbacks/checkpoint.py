@@ -9,6 +9,7 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from dps import signals
 from dps.engine.module import StudyTask
+from dps.protocol.kinds import Seconds
 
 RANKS_AGREE_EVERY_STEPS = 16
 
@@ -19,7 +20,7 @@ class StudyCheckpoint(Checkpoint):
     Always between steps, after every other callback: a state saved in the middle of one would be resumed wrongly.
     """
 
-    def __init__(self, every_seconds: float):
+    def __init__(self, every_seconds: Seconds):
         self.every_seconds = every_seconds
 
     def on_train_start(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:

@@ -1,10 +1,11 @@
 """Measures every trial's loss and error over the entire training and validation set."""
 
-from callbacks.measure import AtSteps, check_interval
+from callbacks.measure import AtSteps
 from dps.engine.module import StudyTask
 from dps.measures.loss import loss_and_error
 from dps.models import Weights
 from dps.models.passes import Progress
+from dps.protocol.kinds import Positive
 from dps.storage.measurements import CURVES
 
 
@@ -13,8 +14,7 @@ class Curves(AtSteps):
 
     kind = CURVES
 
-    def __init__(self, interval_steps: int):
-        check_interval("callbacks.curves.interval_steps", interval_steps)
+    def __init__(self, interval_steps: Positive):
         super().__init__(interval_steps)
 
     def values(self, task: StudyTask, weights: Weights, masks: Weights, progress: Progress) -> dict[str, float]:

@@ -11,7 +11,6 @@ from pytorch_lightning import Callback
 from dps.engine.module import StudyTask
 from dps.models import Weights
 from dps.models.passes import Progress
-from dps.protocol.values import is_int, require
 from dps.storage import measurements
 from dps.storage.measurements import Measurement
 
@@ -66,12 +65,6 @@ class AtSteps(Callback, ABC):
 
     def _measure(self, trainer: pl.Trainer, task: StudyTask) -> None:
         measure(trainer, task, self.kind, trainer.global_step, lambda _, *given: self.values(task, *given))
-
-
-def check_interval(option: str, interval_steps: int | None, or_null: str = "") -> None:
-    """ValueError unless the interval is a positive integer, or null where `or_null` says what that means."""
-    right = (interval_steps is None and or_null != "") or (is_int(interval_steps) and int(interval_steps or 0) > 0)
-    require(right, option, interval_steps, f"a positive integer{or_null}")
 
 
 def _said(task: StudyTask, title: str, passes: Iterable[int]) -> Iterator[int]:

@@ -1,11 +1,20 @@
 """Measures the noise of every trial's gradient."""
 
-from callbacks.measure import AtSteps, check_interval
+from typing import Annotated
+
+from pydantic import Field
+
+from callbacks.measure import AtSteps
 from dps.engine.module import StudyTask
 from dps.measures.noise import gradient_noise
 from dps.models import Weights
 from dps.models.passes import Progress
+from dps.protocol.kinds import LARGEST
 from dps.storage.measurements import NOISE
+
+PositiveOrOnce = Annotated[
+    int | None, Field(gt=0, le=LARGEST, description="a positive integer, or null for step 0 alone")
+]
 
 
 class Noise(AtSteps):
@@ -16,8 +25,7 @@ class Noise(AtSteps):
 
     kind = NOISE
 
-    def __init__(self, interval_steps: int | None):
-        check_interval("callbacks.noise.interval_steps", interval_steps, ", or null for step 0 alone")
+    def __init__(self, interval_steps: PositiveOrOnce):
         super().__init__(interval_steps)
 
     def values(self, task: StudyTask, weights: Weights, masks: Weights, progress: Progress) -> dict[str, float]:

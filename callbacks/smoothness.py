@@ -5,12 +5,13 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning import Callback
 
-from callbacks.measure import check_interval, measure
+from callbacks.measure import measure
 from dps.engine.module import StudyTask
 from dps.measures.smoothness import smoothness
 from dps.models import Weights
 from dps.models.gradients import mean_gradients
 from dps.models.passes import Progress
+from dps.protocol.kinds import Positive
 from dps.storage.measurements import SMOOTHNESS
 
 
@@ -21,8 +22,7 @@ class Smoothness(Callback):
     set. A trial that ends with step k has no row for it where the callback that ends trials comes first.
     """
 
-    def __init__(self, interval_steps: int):
-        check_interval("callbacks.smoothness.interval_steps", interval_steps)
+    def __init__(self, interval_steps: Positive):
         self.interval_steps = interval_steps
         self._start: dict[int, Weights] = {}
 

@@ -1,14 +1,26 @@
 """What the command line says when something is wrong: one sentence."""
 
+import errno
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
 from typing import NoReturn
 
 from hydra.errors import InstantiationException, MissingConfigException, OverrideParseException
 
 SHOW_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
+
+LONGEST_NAME = 60  # that is shown
+UNFIT = {  # what OmegaConf says, and what would be right
+    "converted to Integer": "an integer",
+    "converted to Float": "a number",
+    "not a valid bool": "true or false",
+    "is not Optional": "a value, not null",
+    "Cannot merge DictConfig": "a mapping",
+}
 
 
 def run_command(name: str, command: Callable[[], object]) -> None:
@@ -29,17 +41,51 @@ def stop(name: str, error: Exception) -> NoReturn:
 
 def one_line(error: BaseException) -> str:
     """The error as one sentence that names the option, its value and, where Hydra knows them, what would be right."""
-    if isinstance(error, MissingConfigException) and error.options:
-        group, _, name = str(error.missing_cfg_file).rpartition("/")
-        return f"{group}={name} is unknown: choose one of {', '.join(error.options)}"
-    if isinstance(error, InstantiationException) and error.__cause__ is not None:
-        return one_line(error.__cause__)
     text = " ".join(str(error).split())
-    if isinstance(error, OverrideParseException):
-        return f"{error.override} cannot be understood: {text.partition(' See http')[0]}"
-    if match := re.match(r"Could not override '(\S+?)'|Key '\S+' is not in struct full_key: (\S+)", text):
-        return f"{match[1] or match[2]} is not an option: `dps --cfg job` lists those there are"
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        if match := re.search(r"unexpected keyword argument '(\w+)'.* full_key: (\S+)", text):
+            return f"{match[2]}.{match[1]} is not an option: `dps --cfg all` lists those there are"
+        return one_line(error.__cause__)
+    if composing := _composing(error, text):
+        return composing
     if isinstance(error, OSError) and error.filename:
         where = f"{os.path.abspath(error.filename)} cannot be written ({error.strerror})"
         return f"{where}: name another folder with hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER in a sweep"
     return text or type(error).__name__
+
+
+def _composing(error: BaseException, text: str) -> str:
+    """What is wrong in the overrides, by Hydra's error; nothing where it is not of composing a configuration."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        return _unknown(group, name, error.options or _choices(group, text))
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG and str(error.filename).endswith(".yaml"):
+        file = Path(error.filename)
+        return _unknown(file.parent.name, file.stem, sorted(one.stem for one in file.parent.glob("*.yaml")))
+    if isinstance(error, OverrideParseException):
+        return f"{error.override} cannot be understood: {text.partition(' See http')[0]}"
+    if merging := re.match(r"Error merging override (.*)", text):
+        return f"{merging[1]} {_unfit(str(error.__cause__))}"
+    if match := re.match(r"Could not override '(\S+?)'|Key '\S+' is not in struct full_key: (\S+)", text):
+        return f"{match[1] or match[2]} is not an option: `dps --cfg job` lists those there are"
+    return ""
+
+
+def _unknown(group: str, name: str, choices: Sequence[str]) -> str:
+    shown = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
+    return f"{group}={shown} is unknown: choose one of {', '.join(choices)}"
+
+
+def _choices(group: str, searched: str) -> list[str]:
+    """Those of a group in the places where Hydra says that it searched."""
+    places = re.findall(r"path=(pkg|file)://(\S+)", searched)
+    folders = [Path(str(files(path))) if kind == "pkg" else Path(path) for kind, path in places]
+    return sorted({one.stem for folder in folders for one in (folder / group).glob("*.yaml")})
+
+
+def _unfit(cause: str) -> str:
+    """Why OmegaConf does not take a value, as what would be right."""
+    for said, right in UNFIT.items():
+        if said in cause:
+            return f"must be {right}"
+    return f"is not of the right kind: {cause.splitlines()[0]}"

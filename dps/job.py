@@ -11,15 +11,21 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from dps import errors, signals
-from dps.engine.named import named, refuse_renaming
+from dps.engine import targets
+from dps.engine.named import named
+from dps.engine.overrides import refuse_renaming, understood
 from dps.engine.run import run
 from dps.engine.study import Study
 
 
 def run_command_line() -> None:
     """Run the job, or with -m the jobs, that the command line asks for."""
-    sys.argv = ["~logger" if argument == "logger=null" else argument for argument in sys.argv]  # what Hydra calls it
-    errors.run_command("dps", job)
+    errors.run_command("dps", _understood_job)
+
+
+def _understood_job() -> None:
+    sys.argv = understood(sys.argv)
+    job()
 
 
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
@@ -33,6 +39,7 @@ def _run(cfg: DictConfig) -> int | None:
     job = HydraConfig.get()
     try:
         refuse_renaming(job.overrides.task)
+        targets.allow_own(job.runtime)
         OmegaConf.resolve(named(cfg, job.runtime.choices, job.runtime.output_dir))
         trials = job.sweeper.trials if job.mode == RunMode.MULTIRUN else None
         steps_to_result = run(Study.parse(cfg), list(job.overrides.task), trials)

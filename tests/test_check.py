@@ -7,6 +7,7 @@ import pytest
 from configuration import Composed, config, refusal
 
 from dps.engine import check
+from dps.protocol.values import shown
 
 POSITIVE = "a positive integer"
 
@@ -23,25 +24,25 @@ def test_every_workload_is_accepted_as_it_is(composed: Composed) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "shown", "right"),
     [
-        *(("batch_size", value, str(value), POSITIVE) for value in (0, -1, 2.5, "abc", True, 64.0, [16, 64])),
+        *(("batch_size", value, shown(value), POSITIVE) for value in (0, -1, 2.5, "abc", True, 64.0, [16, 64])),
         ("batch_size", None, "null", POSITIVE),
         ("batch_size", 1351, "1351", "at most 1350"),
-        *(("sparsity", value, str(value), "in [0, 1)") for value in (-0.1, 1, 1.5, "abc", False)),
+        *(("sparsity", value, shown(value), "in [0, 1)") for value in (-0.1, 1, 1.5, "abc", False)),
         ("sparsity", float("nan"), "nan", "in [0, 1)"),
-        *(("goal.error", value, str(value), "in [0, 1)") for value in (1, -0.1, 1.5, "2%")),
-        *(("goal.interval_steps", value, str(value), POSITIVE) for value in (0, -16, 1.5)),
-        *(("goal.examples_per_block", value, str(value), POSITIVE) for value in (0, "all")),
-        *(("max_steps", value, str(value), POSITIVE) for value in (0, -1, 0.5, float("inf"))),
-        *(("trainer.devices", value, str(value), POSITIVE) for value in (0, -1, "auto")),
+        *(("goal.error", value, shown(value), "in [0, 1)") for value in (1, -0.1, 1.5, "2%")),
+        *(("goal.interval_steps", value, shown(value), POSITIVE) for value in (0, -16, 1.5)),
+        *(("goal.examples_per_block", value, shown(value), POSITIVE) for value in (0, "all")),
+        *(("max_steps", value, shown(value), POSITIVE) for value in (0, -1, 0.5, float("inf"))),
+        *(("trainer.devices", value, shown(value), POSITIVE) for value in (0, -1, "auto")),
         ("trainer.precision", "16-true", "16-true", "32-true"),
         ("stack.trials_per_slice", 0, "0", POSITIVE),
         ("stack.examples_per_pass", 1.5, "1.5", POSITIVE),
         ("stack.products", "grouped", "grouped", "true or false, or null"),
         ("stack.products", 1, "1", "true or false, or null"),
-        *(("race", value, str(value), "true, false or a positive integer") for value in ("maybe", 0, -1, 1.5)),
+        *(("race", value, shown(value), "true, false or a positive integer") for value in ("maybe", 0, -1, 1.5)),
         ("goal.early_reject", None, "null", "true or false"),
-        *(("replicate", value, str(value), "from 0 on") for value in (-1, 0.5)),
-        *(("seed_data", value, str(value), "from 0 on") for value in (-1, 0.5)),
+        *(("replicate", value, shown(value), "from 0 on") for value in (-1, 0.5)),
+        *(("seed_data", value, shown(value), "from 0 on") for value in (-1, 0.5)),
     ],
 )
 def test_a_refusal_names_the_option_the_value_and_what_is_right(
@@ -86,8 +87,9 @@ def test_a_value_that_is_still_to_be_given(option: str) -> None:
     [("digits", 1350), ("mnist", 54_000), ("fashion_mnist", 54_000), ("cifar10", 45_000), ("cifar10_folder", 45_000)],
 )
 def test_a_batch_larger_than_the_training_set(composed: Composed, data: str, train_examples: int) -> None:
-    check.check(composed(f"data={data}", f"batch_size={train_examples}"))
-    sentence = refusal(check.check, composed(f"data={data}", f"batch_size={train_examples + 1}"))
+    parts = [f"data={data}", "model=resnet8" if data.startswith("cifar") else "model=simple_cnn"]
+    check.check(composed(*parts, f"batch_size={train_examples}"))
+    sentence = refusal(check.check, composed(*parts, f"batch_size={train_examples + 1}"))
     assert f"batch_size={train_examples + 1}" in sentence
     assert f"at most {train_examples}" in sentence
 
@@ -101,7 +103,7 @@ def test_a_batch_larger_than_the_training_set(composed: Composed, data: str, tra
     ],
 )
 def test_a_sparsity_that_leaves_nothing(composed: Composed, model: str, one_left: float, none_left: float) -> None:
-    cfg = composed(f"model={model}")
+    cfg = composed(f"model={model}", "data=cifar10" if model == "resnet8" else "data=digits")
     cfg.sparsity = one_left
     check.check(cfg)
     cfg.sparsity = none_left

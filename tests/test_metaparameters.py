@@ -23,6 +23,13 @@ lr_schedule:
 metaparameters:
   warmup_steps: {option: lr_schedule.warmup_steps, type: int, range: "[0, inf)", scale: linear, idle: 0}
 """
+
+
+@pytest.fixture(autouse=True)
+def _allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DPS_ALLOW", "test_metaparameters")
+
+
 SMALL = ["batch_size=8", "goal.error=0.3", "goal.interval_steps=4", "max_steps=24", "optimizer.lr=0.02", "race=false"]
 
 

@@ -9,7 +9,7 @@ from command import dps, study
 from omegaconf import DictConfig, OmegaConf
 
 from dps.data.sources import Images, digits
-from dps.engine.check import OF_THE_TRAINER
+from dps.engine.options import Trainer
 from dps.engine.study import Study
 from dps.storage import records
 from dps.storage.ownership import COMPARED, IGNORED
@@ -40,7 +40,13 @@ def is_compared(key: str) -> bool:
     [
         [],
         ["workload=cifar10_resnet8_nesterov_linear", "pruning=synflow", "trainer=ddp", "logger=wandb"],
-        ["pruning=grasp", "callbacks=[smoothness,noise,curves,goal]", "data=cifar10_folder", "model=mlp"],
+        [
+            "pruning=grasp",
+            "callbacks=[smoothness,noise,curves,goal]",
+            "data=cifar10_folder",
+            "model=mlp",
+            "model.inputs=3072",
+        ],
     ],
     ids=["digits", "cifar10", "measured"],
 )
@@ -137,7 +143,10 @@ def test_the_environment_changes_nothing_in_what_is_trained(
     assert done.code == 1 and f"the environment variable {name} would change what is trained" in done.stderr
 
 
-def test_another_source_of_the_same_name_is_another_configuration(tmp_path: Path) -> None:
+def test_another_source_of_the_same_name_is_another_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DPS_ALLOW", "test_one_home")
     (tmp_path / "own" / "data").mkdir(parents=True)
     yaml = "_target_: dps.data.StudyData\nload: {{_target_: {}, _partial_: true}}\ntrain_examples: 1350\n"
     for number, source in enumerate(("dps.data.sources.digits", "test_one_home.reversed_digits")):
@@ -155,7 +164,7 @@ def reversed_digits() -> Images:
 
 @pytest.mark.parametrize("argument", ["deterministic=true", "benchmark=false", "detect_anomaly=false"])
 def test_what_changes_nothing_can_be_given_to_the_trainer(tmp_path: Path, argument: str) -> None:
-    assert argument.partition("=")[0] in OF_THE_TRAINER
+    assert hasattr(Trainer, argument.partition("=")[0])
     done = dps(tmp_path, *SMALL, f"+trainer.{argument}")
     assert (done.code, done.stderr) == (0, "")
     assert records.read(study(tmp_path, 8))["steps_run"].tolist() == [8]

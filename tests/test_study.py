@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dps.engine.named import GROUPS, named
 from dps.engine.study import Study
+from dps.protocol.values import shown
 from dps.storage import records
 
 POSITIVE = "a positive integer"
@@ -143,19 +144,19 @@ def test_one_wrong_value_in_a_list_is_named(option: str, values: list[float], na
 @pytest.mark.parametrize(
     ("option", "value", "shown", "right"),
     [
-        *(("optimizer.lr", value, str(value), "a positive number") for value in (0, -1, "fast")),
+        *(("optimizer.lr", value, shown(value), "a positive number") for value in (0, -1, "fast")),
         *(("optimizer.lr", float(value), value, "a positive number") for value in ("nan", "inf")),
         ("optimizer.lr", None, "null", "a positive number"),
-        *(("optimizer.momentum", value, str(value), "in [0, 1)") for value in (1, -0.1, 1.5)),
+        *(("optimizer.momentum", value, shown(value), "in [0, 1)") for value in (1, -0.1, 1.5)),
         ("optimizer.momentum", float("nan"), "nan", "in [0, 1)"),
         ("optimizer.momentum", None, "null", "in [0, 1)"),
-        *(("lr_schedule.decay_steps", value, str(value), POSITIVE) for value in (0, -1, 1.5)),
+        *(("lr_schedule.decay_steps", value, shown(value), POSITIVE) for value in (0, -1, 1.5)),
         ("lr_schedule.decay_steps", None, "null", POSITIVE),
-        *(("lr_schedule.end_factor", value, str(value), "in [0, 1]") for value in (-0.1, 1.1)),
+        *(("lr_schedule.end_factor", value, shown(value), "in [0, 1]") for value in (-0.1, 1.1)),
         ("lr_schedule.end_factor", None, "null", "in [0, 1]"),
-        *(("trial", value, str(value), "from 0 on") for value in (-1, 0.5, "all", True, [], [0, -1], [3, 1, 3])),
+        *(("trial", value, shown(value), "from 0 on") for value in (-1, 0.5, "all", True, [], [0, -1], [3, 1, 3])),
         ("trial", None, "null", "from 0 on"),
-        *(("seed", value, str(value), "an integer from 0 to 999999") for value in (-1, 0.5, 1_000_000, [-1])),
+        *(("seed", value, shown(value), "an integer from 0 to 999999") for value in (-1, 0.5, 1_000_000, [-1])),
     ],
 )
 def test_a_refusal_names_the_option_the_value_and_what_is_right(

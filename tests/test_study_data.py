@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from dps.data.sources import Images
-from dps.data.study_data import Stream, StudyData
+from dps.data.study_data import Standardise, Stream, StudyData
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
@@ -65,7 +65,7 @@ def test_the_split_depends_on_the_seed_alone() -> None:
 @pytest.mark.parametrize(("precision", "tolerance"), [("32-true", 1e-6), ("64-true", 1e-13)])
 @pytest.mark.parametrize("standardise", ["all", "channel", None])
 def test_pixels_are_standardised_by_the_whole_training_file(
-    standardise: str | None, precision: str, tolerance: float
+    standardise: Standardise, precision: str, tolerance: float
 ) -> None:
     images = numbered(channels=3)
     data = attached(StudyData(lambda: images, 16, 0, standardise), precision=precision)
@@ -111,8 +111,8 @@ def test_the_options_of_the_data_set_reach_its_loader() -> None:
 
 
 def test_wrong_values_are_refused_in_one_sentence() -> None:
-    with pytest.raises(ValueError, match=r"^data\.standardise=False must be all, channel or null$"):
-        StudyData(numbered, 16, 0, standardise=False)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^data\.image_shape=\[1, 2, 3\] must be \[1, 3, 2\], that of the images$"):
+        attached(StudyData(numbered, 16, 0, image_shape=[1, 2, 3]))
     with pytest.raises(ValueError, match=r"^batch_size=188 must be at most 187, the size of the training set$"):
         study_data(batch_size=188).setup("fit")
     blank = torch.zeros(20, 1, 2, 2, dtype=torch.uint8)

@@ -7,63 +7,10 @@ from pathlib import Path
 
 import pytest
 from command import Done, contents, dps, process
+from configuration import Composed
+from wrong_inputs import Wrong, refused, wrong_inputs
 
 from dps.engine.module import StudyTask
-
-# what is typed, and what the sentence must say: the option with its value, and what would be right
-MISTAKES: list[tuple[list[str], list[str]]] = [
-    (["sparsity=-0.1"], ["sparsity=-0.1", "[0, 1)"]),
-    (["sparsity=1"], ["sparsity=1", "[0, 1)"]),
-    (["sparsity=0.999999"], ["sparsity=0.999999", "62346"]),
-    (["batch_size=0"], ["batch_size=0", "a positive integer"]),
-    (["batch_size=2.5"], ["batch_size=2.5", "a positive integer"]),
-    (["batch_size=abc"], ["batch_size=abc", "a positive integer"]),
-    (["batch_size=99999"], ["batch_size=99999", "at most 1350"]),
-    (["goal.error=1"], ["goal.error=1", "[0, 1)"]),
-    (["goal.interval_steps=0"], ["goal.interval_steps=0", "a positive integer"]),
-    (["max_steps=0"], ["max_steps=0", "a positive integer"]),
-    (["optimizer.lr=-1"], ["optimizer.lr=-1", "a positive number"]),
-    (["optimizer.momentum=1"], ["optimizer.momentum=1", "[0, 1)"]),
-    (["lr_schedule=linear", "lr_schedule.decay_steps=0"], ["lr_schedule.decay_steps=0", "a positive integer"]),
-    (["lr_schedule=linear", "lr_schedule.end_factor=2"], ["lr_schedule.end_factor=2", "[0, 1]"]),
-    (["race=maybe"], ["race=maybe", "true, false or a positive integer"]),
-    (["workload=nosuch"], ["workload=nosuch", "digits_simple_cnn_momentum", "mnist_simple_cnn_sgd"]),
-    (["pruning=nosuch"], ["pruning=nosuch", "snip"]),
-    (["goal.eror=0.1"], ["goal.eror", "dps --cfg job"]),
-    (["nosuch=1"], ["nosuch", "dps --cfg job"]),
-    (["trainer.devices=3", "batch_size=16"], ["trainer.devices=3", "batch_size=16"]),
-    (["trainer.devices=1350", "batch_size=1350"], ["trainer.devices=1350 must be at most", "cores"]),
-    (["trainer.accelerator=abacus"], ["trainer.accelerator=abacus", "cpu or gpu"]),
-    (["data=mnist", "data.root=NOWHERE"], ["data.root=NOWHERE", "NOWHERE/MNIST/raw", "data.download=true"]),
-    (["trial=[0,1]", "optimizer.lr=[0.1,0.2,0.3]"], ["optimizer.lr lists 3 values for 2 trials"]),
-    (["trial=[0,1]", "optimizer.lr=[0.1,-0.2]"], ["optimizer.lr=-0.2", "a positive number"]),
-    (["trial=-1"], ["trial=-1", "from 0 on"]),
-    (["trial=[1,1]"], ["trial=[1, 1]", "different"]),
-    (["trial=[]"], ["trial=[]"]),
-    (["optimizer.lr=???"], ["optimizer.lr", "=VALUE"]),
-]
-SWEEP: list[tuple[list[str], list[str]]] = [
-    (["batch_size=8,0"], ["batch_size=0", "a positive integer"]),
-    (["batch_size=8,99999"], ["batch_size=99999", "at most 1350"]),
-    (["sparsity=0,1"], ["sparsity=1", "[0, 1)"]),
-    (["sparsity=0,0.999999"], ["sparsity=0.999999", "62346"]),
-    (["workload=digits_simple_cnn_momentum,nosuch"], ["workload=nosuch", "digits_simple_cnn_momentum"]),
-    (["batchsize=8,16"], ["batchsize", "dps --cfg job"]),
-    (["optimizer.lt=interval(0.1, 1)"], ["optimizer.lt"]),
-    (["optimizer.lr=tag(log, interval(1, 0.1))"], ["optimizer.lr", "the lower one first"]),
-    (["optimizer.lr=interval(-1, 1)"], ["optimizer.lr=", "a positive number"]),
-    (["optimizer.momentum=interval(0.5, 1.5)"], ["optimizer.momentum=1", "[0, 1)"]),
-    (["optimizer.lr=0.1", "optimizer.momentum=0.9"], ["space is empty", "leave out -m"]),
-    (["trial=[0,1]"], ["trial=[0,1]", "hydra.sweeper.trials"]),
-    (["hydra.sweeper.trials=0"], ["hydra.sweeper.trials=0", "a positive integer"]),
-    (["hydra.sweeper.trials_per_job=0"], ["hydra.sweeper.trials_per_job=0", "a positive integer"]),
-    (["optimizer=sgd"], ["optimizer.momentum", "space=lr"]),
-    (["goal.error=0.1,1"], ["goal.error=1", "[0, 1)"]),
-    (["goal.interval_steps=4,0"], ["goal.interval_steps=0", "a positive integer"]),
-    (["trainer.devices=1,1350", "batch_size=1350"], ["dps: trainer.devices=1350 must be at most", "cores"]),
-    (["goal.eror=0.1"], ["goal.eror", "dps --cfg job"]),
-    (["data=mnist", "data.root=NOWHERE"], ["data.root=NOWHERE", "NOWHERE/MNIST/raw", "data.download=true"]),
-]
 
 
 @pytest.fixture(autouse=True)
@@ -85,20 +32,35 @@ def assert_one_sentence(done: Done, named: list[str]) -> None:
     assert all(words in done.stderr for words in named), done.stderr
 
 
-def identifier(part: list[str]) -> str:
-    return " ".join(part)
+@pytest.mark.parametrize("wrong", wrong_inputs(sweep=False), ids=lambda wrong: " ".join(wrong.typed)[:80])
+def test_a_wrong_input_is_refused_by_name(composed: Composed, tmp_path: Path, wrong: Wrong) -> None:
+    answer = refused(wrong.typed, tmp_path)
+    assert answer.startswith(wrong.answer)
+    assert "\n" not in answer
 
 
-@pytest.mark.parametrize(("typed", "named"), MISTAKES, ids=identifier)
-def test_one_study(tmp_path: Path, typed: list[str], named: list[str]) -> None:
-    assert_one_sentence(dps(tmp_path, "max_steps=4", *typed), named)
+@pytest.mark.slow
+@pytest.mark.parametrize("wrong", wrong_inputs(sweep=False), ids=lambda wrong: " ".join(wrong.typed)[:80])
+def test_the_command_answers_it_in_one_sentence(tmp_path: Path, wrong: Wrong) -> None:
+    assert_one_sentence(process(tmp_path, *wrong.typed), [wrong.answer])
+    assert not any(path.name == "planted" for path in tmp_path.rglob("*"))
 
 
-@pytest.mark.parametrize(("typed", "named"), SWEEP, ids=identifier)
-def test_a_sweep_is_refused_before_any_of_its_studies_trains(
-    tmp_path: Path, typed: list[str], named: list[str]
+@pytest.mark.parametrize("mode", [[], ["-m", "hydra.sweeper.trials=2"]], ids=["one study", "a sweep"])
+@pytest.mark.parametrize(
+    ("typed", "named"),
+    [
+        (["~pruning"], ["pruning must have one name"]),
+        (["model=resnet8"], ["model=resnet8 cannot take the images of data=digits"]),
+        (["data=mnist", "data.root=NOWHERE"], ["data.root=NOWHERE", "NOWHERE/MNIST/raw", "data.download=true"]),
+        (["batch_size=1350", "trainer.devices=1350"], ["dps: trainer.devices=1350 must be at most", "cores"]),
+    ],
+    ids=["group", "network", "data", "devices"],
+)
+def test_the_command_refuses_what_only_this_machine_does_not_have_too(
+    tmp_path: Path, mode: list[str], typed: list[str], named: list[str]
 ) -> None:
-    assert_one_sentence(dps(tmp_path, "-m", "hydra.sweeper.trials=2", "max_steps=4", *typed), named)
+    assert_one_sentence(dps(tmp_path, *mode, "max_steps=4", *typed), named)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "foreign", "labels of another set"])
@@ -118,7 +80,8 @@ def test_damaged_idx_files(tmp_path: Path, damage: str) -> None:
         (raw / f"{part}-images-idx3-ubyte").write_bytes(images)
         (raw / f"{part}-labels-idx1-ubyte").write_bytes(labels)
     done = dps(tmp_path, "workload=mnist_simple_cnn_momentum", f"data.root={tmp_path / 'data'}", "batch_size=2")
-    assert_one_sentence(done, [f"data.root={tmp_path / 'data'}", str(raw)])
+    pair = str(raw / "train-") if damage == "labels of another set" else str(raw / "train-images-idx3-ubyte")
+    assert_one_sentence(done, [f"data.root={tmp_path / 'data'}", str(raw) if "of another" in damage else pair])
 
 
 @pytest.mark.parametrize("multirun", [[], ["-m"]], ids=["one study", "sweep"])

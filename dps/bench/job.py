@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from dps import errors
+from dps.engine import targets
 from dps.engine.named import named
 from dps.engine.study import Study
 
@@ -23,6 +24,7 @@ def run_command_line() -> None:
 def _bench(cfg: DictConfig) -> None:
     try:
         job = HydraConfig.get()
+        targets.allow_own(job.runtime)
         Study.parse(named(cfg, job.runtime.choices, job.runtime.output_dir))
         _measure(cfg)
     except Exception as error:

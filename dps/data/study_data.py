@@ -5,18 +5,22 @@ Dimensions: N examples, B examples in a global batch, C channels, H height, W wi
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from dps.data.sources import Images
+from dps.protocol.kinds import Positive
 from dps.protocol.values import require
 
 _SPLIT, _EPOCH = 0, 1  # what a permutation is for: part of its seed
 _PIXEL_LEVELS = 256
+Standardise = Annotated[Literal["all", "channel"] | None, Field(description="all, channel or null")]
+Shape = Annotated[list[Positive], Field(min_length=3, max_length=3, description="channels, height and width")]
 
 
 class Stream:
@@ -63,12 +67,13 @@ class StudyData(pl.LightningDataModule):
         batch_size: examples in a global batch, shared evenly by the ranks.
         seed: determines the split and the order of the training examples.
         train_examples: how many are known to be left for training, null if that is not known beforehand.
+        image_shape: channels, height and width of the images, null if they are not known beforehand.
         standardise: pixels by one mean and standard deviation ("all"), by those of each channel ("channel"), or not at
             all (null), which leaves them in [0, 1].
 
     Raises:
-        ValueError: standardise is none of these; in `setup`, batch_size exceeds the training set, or the images cannot
-            be read.
+        ValueError: in `setup`, batch_size exceeds the training set, or the images cannot be read, or are not those
+            that are known.
     """
 
     train_images: Tensor
@@ -83,17 +88,18 @@ class StudyData(pl.LightningDataModule):
         load: Callable[..., Images],
         batch_size: int,
         seed: int,
-        standardise: str | None = "all",
-        train_examples: int | None = None,
+        standardise: Standardise = "all",
+        train_examples: Positive | None = None,
+        image_shape: Shape | None = None,
         **source: Any,
     ) -> None:
         super().__init__()
-        require(standardise in ("all", "channel", None), "data.standardise", standardise, "all, channel or null")
         self.load = load
         self.batch_size = batch_size
         self.seed = seed
         self.standardise = standardise
         self.train_examples = train_examples
+        self.image_shape = image_shape
         self.source = source
         self._images: Images | None = None
         self._placement: tuple[torch.device, torch.dtype] | None = None
@@ -143,6 +149,8 @@ class StudyData(pl.LightningDataModule):
                 f"data.train_examples={self.train_examples}: the training file leaves {len(train)}; "
                 "set data.root to a complete copy of the data, or data.train_examples=null"
             )
+        shape = list(images.train.shape[1:])
+        require(self.image_shape in (None, shape), "data.image_shape", self.image_shape, f"{shape}, that of the images")
         mean, std = _pixel_statistics(images.train, per_channel=self.standardise == "channel")
         if self.standardise is None:  # only now: a file whose pixels all agree is refused in any case
             mean, std = torch.zeros_like(mean), torch.ones_like(std)

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError
 
-from dps.protocol.values import is_int, is_number, require
+from dps.engine import targets
+from dps.engine.arguments import check_arguments
+from dps.engine.options import Options
+from dps.protocol.metaparameters import OWNERS, TABLE
+from dps.protocol.values import require
 
-HARMLESS_SPARSITY = 0.99  # a model of 50 parameters keeps one, so it need not be built to be counted
-PRECISIONS = "32-true", "64-true", "bf16-mixed"  # of the trainer: the type of the numbers
-PRODUCTS = "ieee", "tf32", "bf16"  # of convolutions and matrix products of float32 numbers
-POSITIVE = "a positive integer"
-TARGETS = ("data", "model", "optimizer", "lr_schedule", "pruning", "callbacks", "bookkeeping")
 # Keys that only dps hands over, by the option that sets what they would set behind the record's back.
 ELSEWHERE = {
     "data.batch_size": "batch_size",
@@ -25,47 +25,27 @@ ELSEWHERE = {
     "pruning.sparsity": "sparsity",
     "trainer.max_steps": "max_steps",
 }
-# All other arguments of the Trainer would change what is trained, or are dps's own to give.
-OF_THE_TRAINER = (
-    *("_target_", "accelerator", "devices", "precision", "strategy"),
-    *("deterministic", "benchmark", "profiler", "detect_anomaly"),
-)
 
 
 def check(cfg: DictConfig) -> None:
     """Raise a ValueError that names the option, its value and what would be right."""
     _check_surroundings()
     _check_missing(cfg)
-    _check_one_key_each(cfg)
-    for group in TARGETS:
-        _check_arguments(cfg.get(group), f"{group}.")
-    require(is_int(cfg.batch_size) and cfg.batch_size > 0, "batch_size", cfg.batch_size, POSITIVE)
-    most = cfg.data.get("train_examples")
-    fits = most is None or cfg.batch_size <= most
-    require(fits, "batch_size", cfg.batch_size, f"at most {most}, the size of the training set")
-    require(is_number(cfg.sparsity) and 0 <= cfg.sparsity < 1, "sparsity", cfg.sparsity, "in [0, 1)")
-    require(is_number(cfg.goal.error) and 0 <= cfg.goal.error < 1, "goal.error", cfg.goal.error, "in [0, 1)")
-    for key in ("seed_data", "replicate"):
-        require(is_int(cfg[key]) and cfg[key] >= 0, key, cfg[key], "an integer from 0 on")
-    for key in ("goal.interval_steps", "goal.examples_per_block", "max_steps", "trainer.devices"):
-        value = OmegaConf.select(cfg, key)
-        require(is_int(value) and value > 0, key, value, POSITIVE)
-    for key in ("stack.trials_per_slice", "stack.examples_per_pass"):
-        value = OmegaConf.select(cfg, key)
-        require(value is None or (is_int(value) and value > 0), key, value, f"{POSITIVE}, or null to measure it")
-    for key, or_null in (("goal.early_reject", ""), ("stack.products", ", or null to measure it")):
-        value = OmegaConf.select(cfg, key)
-        require(isinstance(value, bool) or (value is None and or_null != ""), key, value, f"true or false{or_null}")
-    race = cfg.race
-    is_race = isinstance(race, bool) or (is_int(race) and race > 0)
-    require(is_race, "race", race, "true, false or a positive integer, the number of trials that reach the goal")
-    for key, right in (("trainer.precision", PRECISIONS), ("precision", PRODUCTS)):
-        value = OmegaConf.select(cfg, key)
-        require(value in right, key, value, f"one of {', '.join(right)}")
-    shares = cfg.batch_size % cfg.trainer.devices == 0
-    require(shares, "trainer.devices", cfg.trainer.devices, f"a divisor of batch_size={cfg.batch_size}")
-    if cfg.sparsity > HARMLESS_SPARSITY:
-        _check_something_left(cfg)
+    given = _plain(cfg)
+    targets.refuse_foreign(given)
+    _refuse_second_keys(given)
+    if not given.get("callbacks"):
+        raise ValueError("callbacks=[] would record no trial: name at least one, as in callbacks=[goal]")
+    _leave_to_trials(given)
+    check_arguments(Options, given, "", ELSEWHERE)
+    data, batch_size, devices = given["data"], given["batch_size"], given["trainer"]["devices"]
+    _check_source(data)
+    if (most := data.get("train_examples")) is not None:
+        require(batch_size <= most, "batch_size", batch_size, f"at most {most}, the size of the training set")
+    require(batch_size % devices == 0, "trainer.devices", devices, f"a divisor of batch_size={batch_size}")
+    from dps.engine.network import check_network  # torch, which a command that is wrong need not wait for
+
+    check_network(given)
 
 
 def _check_surroundings() -> None:
@@ -81,46 +61,6 @@ def _check_surroundings() -> None:
         )
 
 
-def _check_one_key_each(cfg: DictConfig) -> None:
-    """A value that is recorded or compared can be set by one key alone."""
-    for key, home in ELSEWHERE.items():
-        parent, _, name = key.rpartition(".")
-        if name in list(OmegaConf.select(cfg, parent) or ()):
-            raise ValueError(f"{key} is not an option: set it by {home}")
-    for name in cfg.trainer:
-        if name not in OF_THE_TRAINER:
-            right = ", ".join(OF_THE_TRAINER[1:])
-            raise ValueError(f"trainer.{name} is not an option, for it would change what is trained: {right} are")
-
-
-def _check_arguments(node: Any, path: str = "") -> None:
-    """Nothing is given to a target that it does not take; one that takes anything is left to say so itself."""
-    from hydra.utils import get_object
-
-    for name in map(str, node if isinstance(node, DictConfig) else ()):
-        if not OmegaConf.is_missing(node, name):
-            _check_arguments(node[name], f"{path}{name}.")
-    if not isinstance(node, DictConfig) or "_target_" not in node:
-        return
-    takes = inspect.signature(get_object(node["_target_"])).parameters.values()
-    if any(one.kind == one.VAR_KEYWORD for one in takes):
-        return
-    right = [one.name for one in takes]
-    for name in map(str, node):
-        if not name.startswith("_") and name not in right:
-            raise ValueError(f"{path}{name} is not an option: {node['_target_']} takes {', '.join(right) or 'none'}")
-
-
-def _check_something_left(cfg: DictConfig) -> None:
-    from hydra.utils import instantiate
-
-    from dps.pruning import kept_parameters
-
-    parameters = sum(p.numel() for p in instantiate(cfg.model).parameters())
-    most = f"at most {1 - 1 / parameters:.10f}, which leaves one of the model's {parameters} parameters"
-    require(kept_parameters(parameters, cfg.sparsity) > 0, "sparsity", cfg.sparsity, most)
-
-
 def _check_missing(cfg: DictConfig) -> None:
     for key in _missing(OmegaConf.to_container(cfg, resolve=False)):
         raise ValueError(f"{key} has no value: give one, as in {key}=VALUE")
@@ -132,3 +72,47 @@ def _missing(node: Any, prefix: str = "") -> Iterator[str]:
         if value == "???":
             yield prefix + name
         yield from _missing(value, f"{prefix}{name}.")
+
+
+def _plain(node: Any) -> Any:
+    """Dictionaries, lists and values; ... for one that follows from a job which has not begun, and is checked then."""
+    if isinstance(node, DictConfig):
+        found = {}
+        for key in node:
+            try:
+                found[str(key)] = _plain(node[key])
+            except InterpolationResolutionError:
+                found[str(key)] = ...
+        return found
+    return [_plain(one) for one in node] if isinstance(node, ListConfig) else node
+
+
+def _refuse_second_keys(given: dict[str, Any]) -> None:
+    """A value that is recorded or compared can be set by one key alone."""
+    for key, home in ELSEWHERE.items():
+        *parents, name = key.split(".")
+        node: Any = given
+        for parent in parents:
+            node = node.get(parent) if isinstance(node, dict) else None
+        if isinstance(node, dict) and name in node:
+            raise ValueError(f"{key} is not an option: set it by {home}")
+
+
+def _leave_to_trials(given: dict[str, Any]) -> None:
+    """Metaparameters, each a value or a list of them, are checked trial by trial."""
+    configured = given.get("metaparameters")
+    names = [one.name for one in TABLE] + list(configured if isinstance(configured, dict) else ())
+    for part in (given.get(owner) for owner in OWNERS):
+        if isinstance(part, dict):
+            part.update({name: ... for name in names if name in part})
+
+
+def _check_source(data: dict[str, Any]) -> None:
+    """What the class of the data does not take is for its `load`."""
+    own = inspect.signature(targets.load("data._target_", data["_target_"])).parameters
+    load = data.get("load")
+    if not isinstance(load, dict) or all(one.kind != one.VAR_KEYWORD for one in own.values()):
+        return
+    source = {key: value for key, value in data.items() if key not in own and not key.startswith("_")}
+    read = targets.load("data.load._target_", load["_target_"])
+    check_arguments(read, {**source, "_target_": load["_target_"]}, "data.", {f"data.{key}" for key in load})

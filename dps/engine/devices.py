@@ -10,7 +10,6 @@ from dps.protocol.values import require
 def check(trainer: DictConfig) -> None:
     """ValueError that names the option where `trainer` asks for devices that this process does not have."""
     accelerator, asked = trainer.accelerator, trainer.devices
-    require(accelerator in ("cpu", "gpu"), "trainer.accelerator", accelerator, "cpu or gpu")
     if accelerator == "cpu":
         require(asked <= cores(), "trainer.devices", asked, f"at most {cores()}, the cores that dps may use here")
         return

@@ -1,6 +1,6 @@
 """What a configuration is called: names and a folder, which follow from what was chosen and are set nowhere else."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from omegaconf import DictConfig, open_dict
@@ -18,25 +18,19 @@ FOLLOW_FROM = {
 def named(cfg: DictConfig, choices: Mapping[str, str], folder: Path | str) -> DictConfig:
     """The configuration with its `workload`, `names` and `folder`, for trials.csv and for what refers to them.
 
-    `choices` are Hydra's runtime choices. ValueError where one of the three was typed, or a choice is no name for a
-    cell of a table.
+    `choices` are Hydra's runtime choices. ValueError where one of the three was typed, nothing was chosen, or a choice is
+    no name for a cell of a table.
     """
     for key, why in FOLLOW_FROM.items():
         if key in list(cfg):
             raise ValueError(f"{key} is not an option: {why}")
     for group in ("workload", *GROUPS.values()):
-        if str(choices[group]).startswith(FORMULA):
-            raise ValueError(f"{group}={choices[group]} would be run as a formula by a spreadsheet: rename its file")
+        if (name := dict(choices).get(group)) is None:
+            raise ValueError(f"{group} must have one name, as in {group}=NAME: `dps --help` lists them")
+        if str(name).startswith(FORMULA):
+            raise ValueError(f"{group}={name} would be run as a formula by a spreadsheet: rename its file")
     with open_dict(cfg):
         cfg.workload = choices["workload"]
         cfg.names = {name: choices[group] for name, group in GROUPS.items()}
         cfg.folder = str(folder)
     return cfg
-
-
-def refuse_renaming(overrides: Iterable[str]) -> None:
-    """ValueError where an override changes what one of the names in trials.csv stands for, and not the name."""
-    for override in overrides:
-        key = override.partition("=")[0].lstrip("+~")
-        if key.rpartition(".")[2] == "_target_" or key == "optimizer.nesterov":
-            raise ValueError(f"{key} is not an option: choose another file of its group, or write one of your own")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from dps.engine import check
+from dps.engine.options import SEEDS_OF_A_REPLICATE
 from dps.protocol.metaparameters import TABLE, Metaparameter, declared
-from dps.protocol.values import is_int, require
+from dps.protocol.values import require
 from dps.storage import configurations, records, trial_rows
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from dps.data import StudyData
 
 Trial = Mapping[str, Any]
-SEEDS_OF_A_REPLICATE = 1_000_000
 RESERVED = ("step", "slices", "nesterov", "lr_schedule", "params")  # of schedules and optimizers
 
 
@@ -114,7 +114,7 @@ def job_name(trials: Sequence[int]) -> str:
 
 def _trials(cfg: DictConfig, known: Sequence[Metaparameter]) -> list[Trial]:
     numbers = as_list(cfg.trial)
-    right = bool(numbers) and all(is_int(n) and n >= 0 for n in numbers) and len(set(numbers)) == len(numbers)
+    right = bool(numbers) and len(set(numbers)) == len(numbers)
     require(right, "trial", cfg.trial, "a number from 0 on, or a list of different ones")
     columns: dict[str, list[Any]] = {"trial": numbers, "seed": _seeds(cfg, len(numbers))}
     for one in known:
@@ -128,8 +128,6 @@ def _trials(cfg: DictConfig, known: Sequence[Metaparameter]) -> list[Trial]:
 def _seeds(cfg: DictConfig, trials: int) -> list[int]:
     """Of the initial weights: those of another replicate are others."""
     seeds = _broadcast("seed", cfg.seed, trials)
-    right = all(is_int(seed) and 0 <= seed < SEEDS_OF_A_REPLICATE for seed in seeds)
-    require(right, "seed", cfg.seed, f"an integer from 0 to {SEEDS_OF_A_REPLICATE - 1}, or a list of them")
     return [cfg.replicate * SEEDS_OF_A_REPLICATE + seed for seed in seeds]
 
 

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from dps.protocol.values import is_int, is_number, require
+from dps.protocol.kinds import LARGEST
+from dps.protocol.values import is_int, is_number, require, require_typed
 
 TYPES: dict[str, type[float]] = {"float": float, "int": int}
 SCALES = ("linear", "log", "one_minus_log")
@@ -54,7 +55,8 @@ class Metaparameter:
     def check(self, value: Any) -> None:
         """ValueError unless the value is of the type and in the range."""
         of_type = is_int(value) if self.type is int else is_number(value)
-        require(of_type and contains(self.range, value), self.option, value, self.wanted)
+        require(not is_int(value) or abs(value) <= LARGEST, self.option, value, f"at most {LARGEST}")
+        require_typed(of_type and contains(self.range, value), self.option, value, self.wanted)
 
 
 TABLE = (
@@ -79,13 +81,23 @@ def _declared(name: str, row: Any) -> Metaparameter:
     wanted = [field.name for field in fields(Metaparameter) if field.name != "name"]
     right = isinstance(row, Mapping) and sorted(map(str, row)) == sorted(wanted)
     require(right, key, row, f"a mapping with the keys {', '.join(wanted)}")
-    require(str(row["type"]) in TYPES, f"{key}.type", row["type"], f"one of {', '.join(TYPES)}")
+    require(row["type"] in list(TYPES), f"{key}.type", row["type"], f"one of {', '.join(TYPES)}")
     require(row["scale"] in SCALES, f"{key}.scale", row["scale"], f"one of {', '.join(SCALES)}")
-    require(bool(_INTERVAL.fullmatch(str(row["range"]))), f"{key}.range", row["range"], 'an interval such as "[0, 1)"')
-    require(is_number(row["idle"]), f"{key}.idle", row["idle"], "a number")
+    require(_is_interval(str(row["range"])), f"{key}.range", row["range"], 'an interval such as "[0, 1)"')
+    closed = f"[{row['range'][1:-1]}]"
+    idle = is_number(row["idle"]) and contains(closed, row["idle"])
+    require_typed(idle, f"{key}.idle", row["idle"], f"a number in {closed}")
     options = [f"{owner}.{name}" for owner in OWNERS]
     require(row["option"] in options, f"{key}.option", row["option"], " or ".join(options))
     return Metaparameter(name, row["option"], TYPES[row["type"]], row["range"], row["scale"], float(row["idle"]))
+
+
+def _is_interval(text: str) -> bool:
+    match = _INTERVAL.fullmatch(text)
+    try:
+        return match is not None and float(match[2]) < float(match[3])
+    except ValueError:  # letters
+        return False
 
 
 def contains(interval: str, value: float) -> bool:

@@ -8,11 +8,11 @@ from torch import Tensor
 from dps.models import Weights
 from dps.models.loss import mean_losses
 from dps.models.passes import passes
-from dps.protocol.values import require
+from dps.protocol.kinds import Positive, PositiveNumber
 from dps.pruning.unpruned import Unpruned
 
 
-def grasp(trial: Unpruned, temperature: float = 1.0, examples_per_pass: int | None = None) -> Weights:
+def grasp(trial: Unpruned, temperature: PositiveNumber = 1.0, examples_per_pass: Positive | None = None) -> Weights:
     """w * Hg, g and H the gradient and the Hessian of the mean loss over the N training examples.
 
     To first order, the removal of a weight changes the squared norm of the gradient by -2 w (Hg) (their section 4).
@@ -21,9 +21,8 @@ def grasp(trial: Unpruned, temperature: float = 1.0, examples_per_pass: int | No
     and the logits are divided by `temperature`, which alters the ranking.
 
     Scores have either sign: biases, which start at zero, score 0 and rank between weights of positive and of negative
-    score. ValueError unless the temperature is positive.
+    score.
     """
-    require(temperature > 0, "pruning.criterion.temperature", temperature, "a positive number")
     leaves = {name: values.detach().requires_grad_() for name, values in trial.weights.items()}
 
     def gradients() -> Iterator[Sequence[Tensor]]:

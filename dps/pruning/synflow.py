@@ -3,12 +3,12 @@
 import torch
 
 from dps.models import Weights
-from dps.protocol.values import require
+from dps.protocol.kinds import Positive
 from dps.pruning.masks import masks
 from dps.pruning.unpruned import Unpruned
 
 
-def synflow(trial: Unpruned, rounds: int = 100) -> Weights:
+def synflow(trial: Unpruned, rounds: Positive = 100) -> Weights:
     """|w| dR/d|w| in the last of `rounds` rounds (their algorithm 1).
 
     R is the sum of the outputs of the network with weights |w| for one image of ones: no data take part. Round k keeps
@@ -16,9 +16,7 @@ def synflow(trial: Unpruned, rounds: int = 100) -> Weights:
     round is the caller's, which keeps 1 - sparsity. Everything is worked in float64, for R is a product over layers.
 
     Biases start at zero, score 0 and go before every weight that lies on a path from image to output.
-    ValueError where there is no round.
     """
-    require(rounds >= 1, "pruning.criterion.rounds", rounds, "a positive integer")
     sizes = {name: values.detach().abs().double() for name, values in trial.weights.items()}
     kept = {name: torch.ones_like(values, dtype=torch.bool) for name, values in sizes.items()}
     ones = torch.ones_like(trial.images[:1], dtype=torch.float64)

@@ -16,7 +16,7 @@ from dps.storage import configurations, files, records
 IGNORED = (
     *("folder", "trial", "seed", "space", "stack", "trainer", "logger", "callbacks", "bookkeeping", "metaparameters"),
     *("goal.early_reject", "goal.examples_per_block"),
-    *("data.root", "data.download", "data.train_examples"),
+    *("data.root", "data.download", "data.train_examples", "data.image_shape"),
 )
 COMPARED = ("trainer.precision", "callbacks.goal")  # the other callbacks measure, and this one decides
 # What records of before version 0.2 call otherwise, and the second keys that they hold for one value.

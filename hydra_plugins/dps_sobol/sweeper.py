@@ -19,6 +19,7 @@ from dps.protocol.values import require
 from hydra_plugins.dps_sobol import grid
 
 LAUNCHERS_HERE = "basic", "joblib", "submitit_local"  # others may run studies where there are other devices
+MOST_REPLICATES = 1000  # each is a study of its own at every point of the grid, composed before the first starts
 
 
 @dataclass
@@ -63,9 +64,12 @@ class SobolSweeper(Sweeper):
         report(self.launcher.launch(jobs, initial_job_idx=0))
 
     def _jobs(self, command: grid.CommandLine) -> list[list[str]]:
-        for name in ("trials", "trials_per_job", "replicates"):
-            value = getattr(self, name)
-            require(value is None or value > 0, f"hydra.sweeper.{name}", value, "a positive integer")
+        from dps.engine.options import SEEDS_OF_A_REPLICATE
+
+        most = {"trials": SEEDS_OF_A_REPLICATE, "trials_per_job": SEEDS_OF_A_REPLICATE, "replicates": MOST_REPLICATES}
+        for name, limit in most.items():
+            value, right = getattr(self, name), f"a positive integer, at most {limit}"
+            require(value is None or 0 < value <= limit, f"hydra.sweeper.{name}", value, right)
         jobs, studies = [], list(itertools.product(range(self.replicates), command.points()))
         for number, (replicate, point) in enumerate(studies, start=1):
             study = [*command.fixed, *(f"{key}={value}" for key, value in point.items())]
@@ -98,10 +102,12 @@ class SobolSweeper(Sweeper):
         return list(self.config_loader.get_group_options("space"))
 
     def _check(self, jobs: list[list[str]]) -> None:
-        from dps.engine import devices
-        from dps.engine.named import named, refuse_renaming
+        from dps.engine import devices, targets
+        from dps.engine.named import named
+        from dps.engine.overrides import refuse_renaming
         from dps.engine.study import Study
 
+        targets.allow_own(self.master_config.hydra.runtime)
         for number, job in enumerate(jobs):
             refuse_renaming(job)
             cfg = self._compose(job)

@@ -1,0 +1,109 @@
+"""Which functions and classes a configuration may name under `_target_`: what its groups are for, and what is allowed.
+
+A configuration may come from somebody else, and whatever it names is called. So each name is held against what its
+group may hold before anything is imported for it.
+"""
+
+import importlib
+import importlib.machinery
+import os
+import pkgutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+HOLDS = {
+    "data": ("dps.data",),
+    "model": ("dps.models", "torch.nn", "torchvision.models"),
+    "optimizer": ("dps.stack.sgd",),
+    "lr_schedule": ("dps.stack.schedules",),
+    "pruning": ("callbacks", "dps.pruning"),
+    "callbacks": ("callbacks", "pytorch_lightning.callbacks"),
+    "bookkeeping": ("callbacks", "dps.confirm.quiet"),
+    "logger": ("pytorch_lightning.loggers", "dps.engine.tracking"),
+    "trainer": (
+        *("pytorch_lightning.Trainer", "pytorch_lightning.trainer.trainer.Trainer", "dps.engine.ranks"),
+        *("pytorch_lightning.strategies", "pytorch_lightning.profilers"),
+    ),
+}
+ALLOWED = "DPS_ALLOW"  # an environment variable, so that ranks and jobs in other processes have it too
+
+
+def allow_own(runtime: Any) -> None:
+    """Allow the modules that lie in the folder of --config-dir, or beside it, as Hydra's `runtime` has it."""
+    folders = [Path(source.path) for source in runtime.config_sources if source.provider == "command-line"]
+    places = [place.resolve() for folder in folders for place in (folder, folder.parent)]
+    own = {name for place in places for name in _modules(place)} - {"dps", "callbacks"}
+    if names := sorted({*_allowed(), *own}):
+        os.environ[ALLOWED] = ",".join(names)
+
+
+def refuse_foreign(given: Mapping[str, Any]) -> None:
+    """ValueError that names the first `_target_` of a plain configuration which its group may not hold."""
+    for group, part in given.items():
+        for option, target in _targets(part, group):
+            if not isinstance(target, str) or not _is_in(target, (*HOLDS.get(group, ()), *_allowed())):
+                raise _foreign(option, target, group)
+
+
+def load(option: str, target: str) -> Any:
+    """What an allowed `_target_` names; ValueError where there is no such thing, or where it is at home elsewhere."""
+    group = option.partition(".")[0]
+    try:
+        found = _located(target)
+    except Exception as error:  # whatever a module of a user's raises when it is imported
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{option}={target} cannot be imported: {reason}") from error
+    home = f"{getattr(found, '__module__', None)}.{getattr(found, '__qualname__', None)}"
+    if not callable(found) or not _is_in(home, (*HOLDS.get(group, ()), *_allowed())):
+        raise _foreign(option, target, group)
+    return found
+
+
+def _located(target: str) -> Any:
+    """What Hydra would find: an attribute comes before a module of the same name. (Its own way logs what fails.)"""
+    first, *names = target.split(".")
+    found, path = importlib.import_module(first), first
+    for name in names:
+        path = f"{path}.{name}"
+        if not hasattr(found, name):
+            importlib.import_module(path)
+        found = getattr(found, name)
+    return found
+
+
+def _allowed() -> list[str]:
+    return [name.strip() for name in os.environ.get(ALLOWED, "").split(",") if name.strip()]
+
+
+def _is_in(name: str, homes: Iterable[str]) -> bool:
+    return any(f"{name}.".startswith(f"{home}.") for home in homes)
+
+
+def _targets(node: Any, option: str) -> Iterator[tuple[str, Any]]:
+    """Every `_target_` at or below a node, with its option, the outer ones first."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield f"{option}._target_", node["_target_"]
+        for name, value in node.items():
+            yield from _targets(value, f"{option}.{name}")
+    elif isinstance(node, list):
+        for number, value in enumerate(node):
+            yield from _targets(value, f"{option}[{number}]")
+
+
+def _modules(place: Path) -> Iterator[str]:
+    """The top-level modules of a folder, as far as Python would import them from there."""
+    for module in pkgutil.iter_modules([str(place)]):
+        spec = importlib.machinery.PathFinder.find_spec(module.name)
+        if spec is not None and spec.origin is not None and Path(spec.origin).resolve().is_relative_to(place):
+            yield module.name
+
+
+def _foreign(option: str, target: Any, group: str) -> ValueError:
+    if group not in HOLDS:
+        return ValueError(f"{option}={target} is not allowed: {group} takes plain values alone")
+    return ValueError(
+        f"{option}={target} is not allowed: {group} takes what lies in {', '.join(HOLDS[group])}, in the folder of "
+        f"--config-dir or beside it, or in a package that the environment variable {ALLOWED} names"
+    )

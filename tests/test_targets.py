@@ -1,0 +1,103 @@
+"""What a configuration may name under `_target_`, and that nothing else is imported."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import dps, study
+from configuration import Composed, config, refusal
+from omegaconf import OmegaConf
+
+from dps.engine import targets
+from dps.engine.study import Study
+
+PLACES = [
+    *("data", "data.load", "model", "model.in_channels", "optimizer", "lr_schedule", "pruning", "pruning.criterion"),
+    *(
+        "callbacks.goal",
+        "bookkeeping.record",
+        "trainer",
+        "trainer.strategy",
+        "logger",
+        "goal.error",
+        "metaparameters.x",
+    ),
+]
+PLANTED = "open('planted', 'w').close()\nfrom dps.models import SimpleCNN as Own\n"
+SMALL = ["batch_size=8", "goal.interval_steps=4", "max_steps=4", "optimizer.lr=1e-6"]
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    ["pandas.read_pickle", "joblib.load", "torch.load", "sympy.sympify", "torch.hub.load", "os.system", "x.y"],
+)
+@pytest.mark.parametrize("place", PLACES)
+def test_nothing_foreign_is_called_wherever_it_stands(place: str, foreign: str) -> None:
+    nodes = [{"_target_": foreign}, {"_target_": foreign, "_partial_": True}, [{"_args_": [{"_target_": foreign}]}]]
+    for node in nodes:
+        cfg = config()
+        OmegaConf.update(cfg, place, node, merge=False, force_add=True)
+        assert f"_target_={foreign} is not allowed" in refusal(Study.parse, cfg)
+
+
+@pytest.mark.parametrize(
+    ("place", "inherited"),
+    [
+        ("data.load", "dps.data.sources.os.system"),
+        ("data.load", "dps.data.StudyData.load_from_checkpoint"),
+        ("model", "torch.nn.functional.torch.load"),
+        ("callbacks.goal", "callbacks.prune.torch.load"),
+        ("pruning.criterion", "dps.pruning.snip.__globals__"),
+    ],
+)
+def test_nor_by_the_way_of_a_module_that_is_allowed(place: str, inherited: str) -> None:
+    node = {"_target_": inherited, "_partial_": True}
+    sentence = refusal(Study.parse, config(**{place.replace(".", "__"): node}))
+    assert f"{place}._target_={inherited} is not allowed" in sentence
+
+
+def test_a_target_that_an_interpolation_makes_is_seen() -> None:
+    made = refusal(Study.parse, config(model="${oc.create:{_target_:os.system}}"))
+    assert made.startswith("model._target_=os.system is not allowed")
+
+
+@pytest.mark.parametrize("target", [None, 3, "", ["os", "system"]])
+def test_a_name_is_text(target: Any) -> None:
+    assert "is not allowed" in refusal(Study.parse, config(model={"_target_": target}))
+
+
+def test_what_is_not_allowed_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "planted_models.py").write_text(PLANTED)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    cfg = config(model={"_target_": "planted_models.Own"})
+    refusal(Study.parse, cfg)
+    assert "planted_models" not in sys.modules and not (tmp_path / "planted").exists()
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["beside the folder", "elsewhere"])
+def test_code_beside_the_folder_of_config_dir_is_the_users_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: bool
+) -> None:
+    name = f"lab_models_{beside}"
+    code = tmp_path if beside else tmp_path / "elsewhere"
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    code.mkdir(exist_ok=True)
+    (tmp_path / "conf" / "model" / "own.yaml").write_text(f"_target_: {name}.Own\n")
+    (code / f"{name}.py").write_text(PLANTED.replace(" as Own", "\n\n\nclass Own(SimpleCNN): ..."))
+    monkeypatch.syspath_prepend(code)
+    done = dps(tmp_path, "--config-dir", str(tmp_path / "conf"), "model=own", *SMALL)
+    assert done.code == (0 if beside else 1), done.stderr
+    assert (tmp_path / "planted").exists() == beside
+    assert beside or f"model._target_={name}.Own is not allowed" in done.stderr
+    if beside:
+        again = OmegaConf.load(study(tmp_path, 8) / ".hydra" / "config.yaml")
+        assert "is not allowed" in refusal(Study.parse, again)  # type: ignore[arg-type]
+        monkeypatch.setenv(targets.ALLOWED, f"another, {name}")
+        Study.parse(again)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("build", ["torchvision.models.squeezenet1_1", "dps.models.MLP"])
+def test_a_network_of_torchvision_or_ours_is_allowed(composed: Composed, build: str) -> None:
+    assert callable(targets.load("model._target_", build))
