@@ -23,7 +23,6 @@ def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
         ("gpu", 8, 8, None),
         ("gpu", 2, 1, "trainer.devices=2 must be at most 1, the GPUs that PyTorch finds here"),
         ("gpu", 1, 0, "trainer.accelerator=gpu must be cpu, for PyTorch finds no GPU here"),
-        ("auto", 1, 1, "trainer.accelerator=auto must be cpu or gpu"),
     ],
 )
 def test_devices(

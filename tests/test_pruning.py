@@ -202,6 +202,7 @@ def test_grasp_is_cached_for_each_temperature(tmp_path: Path, monkeypatch: pytes
     digits = sources.digits()
     few = replace(digits, train=digits.train[:100], train_labels=digits.train_labels[:100])
     monkeypatch.setattr(sources, "digits", lambda: few)
+    monkeypatch.setenv("DPS_ALLOW", __name__)
     cache = tmp_path / "cache"
     typed = [
         "data.train_examples=null",
