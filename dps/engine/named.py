@@ -18,8 +18,8 @@ FOLLOW_FROM = {
 def named(cfg: DictConfig, choices: Mapping[str, str], folder: Path | str) -> DictConfig:
     """The configuration with its `workload`, `names` and `folder`, for trials.csv and for what refers to them.
 
-    `choices` are Hydra's runtime choices. ValueError where one of the three was typed, nothing was chosen, or a choice is
-    no name for a cell of a table.
+    `choices` are Hydra's runtime choices. ValueError where one of the three was typed, where nothing was chosen, and
+    where a choice is no name for a cell of a table.
     """
     for key, why in FOLLOW_FROM.items():
         if key in list(cfg):

@@ -101,6 +101,7 @@ def _is_interval(text: str) -> bool:
 
 
 def contains(interval: str, value: float) -> bool:
+    """Whether a finite value lies in an interval such as "[0, 1)"."""
     match = _INTERVAL.fullmatch(interval)
     assert match is not None, interval
     left, low, high, right = match.groups()
