@@ -64,7 +64,10 @@ def test_it_changes_with_a_module_under_the_same_name(package: Path, changed: st
     assert source(loaded().Own) != before
 
 
-def test_scores_are_computed_again_where_the_models_code_changed(package: Path, tmp_path: Path) -> None:
+def test_scores_are_computed_again_where_the_models_code_changed(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DPS_ALLOW", "own_network")
     cache, own = tmp_path / "cache", tmp_path / "own"
     (own / "model").mkdir(parents=True)
     (own / "model" / "own.yaml").write_text("_target_: own_network.network.Own\n")

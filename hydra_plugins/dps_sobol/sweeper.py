@@ -68,8 +68,9 @@ class SobolSweeper(Sweeper):
 
         most = {"trials": SEEDS_OF_A_REPLICATE, "trials_per_job": SEEDS_OF_A_REPLICATE, "replicates": MOST_REPLICATES}
         for name, limit in most.items():
-            value, right = getattr(self, name), f"a positive integer, at most {limit}"
-            require(value is None or 0 < value <= limit, f"hydra.sweeper.{name}", value, right)
+            value, option = getattr(self, name), f"hydra.sweeper.{name}"
+            require(value is None or value > 0, option, value, "a positive integer")
+            require(value is None or value <= limit, option, value, f"at most {limit}")
         jobs, studies = [], list(itertools.product(range(self.replicates), command.points()))
         for number, (replicate, point) in enumerate(studies, start=1):
             study = [*command.fixed, *(f"{key}={value}" for key, value in point.items())]
