@@ -129,6 +129,7 @@ def test_scores_that_rank_nothing_are_refused(tmp_path: Path, monkeypatch: pytes
     def hopeless(trial: Unpruned) -> Weights:
         return {name: values * math.nan for name, values in trial.weights.items()}
 
+    hopeless.__module__ = pruning.__name__  # one of those that dps takes
     monkeypatch.setattr(pruning, "magnitude", hopeless)
     done = dps(tmp_path, *SMALL, "sparsity=0.5", "pruning=magnitude")
     assert done.code == 1 and "hopeless gives weights of seed 0 no finite score each" in done.stderr

@@ -1,11 +1,13 @@
 """What the loggers see of a study."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from command import Done, dps, process, rows, study
+from configuration import Composed
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
@@ -104,6 +106,7 @@ def test_a_logger_that_fails_is_dropped_with_one_warning(caplog: pytest.LogCaptu
             tracker.log_metrics({"loss": 1.0}, step=3)
             tracker.log_picture()
     assert own.calls.count(fails_at) == 1
+    assert tracking.log.isEnabledFor(logging.WARNING)
     assert [one.message for one in caplog.records] == [
         "Own is dropped, and the study goes on: [Errno 28] No space left on device"
     ]
@@ -120,9 +123,9 @@ def test_a_full_disk_under_the_curves_stops_no_study(tmp_path: Path, monkeypatch
     assert (study(tmp_path, 8) / "dps.log").read_text().count("CSVLogger is dropped") == 1
 
 
-def test_jobs_and_starts_have_curves_of_their_own(tmp_path: Path) -> None:
+def test_jobs_and_starts_have_curves_of_their_own(composed: Composed, tmp_path: Path) -> None:
     def logged(trial: int | list[int]) -> Path:
-        logger = tracking.csv_logger(str(tmp_path), trial)
+        logger: Any = tracking.trackers(composed(f"trial={trial}"))[0]
         logger.log_metrics({"loss": 1.0}, step=0)
         logger.save()
         return Path(logger.log_dir).relative_to(tmp_path)

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from dps.engine import check
 from dps.engine.options import SEEDS_OF_A_REPLICATE
 from dps.protocol.metaparameters import TABLE, Metaparameter, declared
-from dps.protocol.values import require
+from dps.protocol.values import is_int, require
 from dps.storage import configurations, records, trial_rows
 
 if TYPE_CHECKING:
@@ -104,16 +104,24 @@ class Study:
         records.merge(self.folder, full, [name for name in names if name not in trial_rows.TYPES])
 
 
-def job_name(trials: Sequence[int]) -> str:
-    """What the job that runs exactly these trials of a study is called, in the names of its files."""
-    numbers = sorted(trials)
-    if numbers == list(range(numbers[0], numbers[-1] + 1)):
-        return f"trials={numbers[0]}-{numbers[-1]}"
+def job_name(trial: Any) -> str:
+    """What the job that runs exactly these trials of a study is called, in the names of its files.
+
+    In configurations it is ${job:${trial}}, which stands for something before the trials are checked, too.
+    """
+    numbers = _as_list(trial)
+    if numbers and all(map(is_int, numbers)):
+        numbers = sorted(numbers)
+        if numbers == list(range(numbers[0], numbers[0] + len(numbers))):
+            return f"trials={numbers[0]}-{numbers[-1]}"
     return f"trials={hashlib.sha256(repr(numbers).encode()).hexdigest()[:16]}"
 
 
+OmegaConf.register_new_resolver("job", job_name, replace=True)
+
+
 def _trials(cfg: DictConfig, known: Sequence[Metaparameter]) -> list[Trial]:
-    numbers = as_list(cfg.trial)
+    numbers = _as_list(cfg.trial)
     right = bool(numbers) and len(set(numbers)) == len(numbers)
     require(right, "trial", cfg.trial, "a number from 0 on, or a list of different ones")
     columns: dict[str, list[Any]] = {"trial": numbers, "seed": _seeds(cfg, len(numbers))}
@@ -132,13 +140,13 @@ def _seeds(cfg: DictConfig, trials: int) -> list[int]:
 
 
 def _broadcast(option: str, value: Any, trials: int) -> list[Any]:
-    values = as_list(value)
+    values = _as_list(value)
     if isinstance(value, ListConfig | list | tuple) and len(values) != trials:
         raise ValueError(f"{option} lists {len(values)} values for {trials} trials: give one for each, or a single one")
     return values if len(values) == trials else values * trials
 
 
-def as_list(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, ListConfig | list | tuple) else [value]
 
 

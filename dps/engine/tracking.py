@@ -10,18 +10,12 @@ from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.loggers.logger import DummyLogger
 
-from dps.engine.study import as_list, job_name
 from dps.errors import one_line
 
 log = logging.getLogger(__name__)
-
-
-def csv_logger(folder: str, trial: int | Sequence[int], **options: Any) -> CSVLogger:
-    """Lightning's CSV logger, in a folder for each job of the study, with a version in it for each start."""
-    return CSVLogger(folder, f"csv/{job_name(as_list(trial))}", **options)
 
 
 def wandb_logger(settings: Mapping[str, Any], **options: Any) -> WandbLogger:
