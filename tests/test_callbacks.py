@@ -99,6 +99,8 @@ def test_scores_are_computed_once_for_all_studies(
     assert (starts[2][3] <= starts[0][3]).all()
 
 
+@pytest.mark.slow
+@pytest.mark.fault("damaged scores in the cache")
 def test_scores_that_are_none_are_computed_again(
     tmp_path: Path, scored: list[int], starts: list[dict[int, Tensor]]
 ) -> None:

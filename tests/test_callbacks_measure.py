@@ -211,6 +211,8 @@ main.main()
 """
 
 
+@pytest.mark.slow
+@pytest.mark.fault("a study that measures, killed")
 def test_a_killed_study_ends_with_the_measurements_it_would_have_had(tmp_path: Path) -> None:
     whole = run(place(tmp_path, "whole"), *TYPED, AFTER, *INTERVALS)
     killed = place(tmp_path, "killed")

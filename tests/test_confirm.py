@@ -136,6 +136,8 @@ def test_a_run_is_that_of_a_plain_command(whole: Path, tmp_path: Path) -> None:
         pd.testing.assert_frame_equal(alone, rows(confirmations.run_folder(whole, seed)).loc[[number]])
 
 
+@pytest.mark.slow
+@pytest.mark.fault("dps-confirm, killed")
 def test_a_killed_command_goes_on_with_the_same_result(searched: Path, whole: Path, tmp_path: Path) -> None:
     shutil.copytree(searched, tmp_path / "own")
     folder = study(tmp_path / "own", 8, "0.5")
@@ -157,6 +159,7 @@ def test_a_killed_command_goes_on_with_the_same_result(searched: Path, whole: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.fault("two dps-confirm on one folder")
 def test_two_commands_at_once_share_the_work(folder: Path, whole: Path) -> None:
     command = [sys.executable, "-m", "dps.confirm.main", str(folder), *TYPED]
     own = {**os.environ, "OMP_NUM_THREADS": "1", "DPS_CACHE": CACHE.name}

@@ -30,6 +30,7 @@ LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("- a", "it does not hold a dict"),
     ],
 )
+@pytest.mark.fault("a YAML file that grows, or reads the environment")
 def test_what_dps_would_not_write_is_refused_at_once(tmp_path: Path, text: str, what: str) -> None:
     path = tmp_path / "config.yaml"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))

@@ -235,11 +235,12 @@ def test_a_trial_does_not_feel_its_neighbours(
 SLURM = {"SLURM_NTASKS": "1", "SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "dps", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
 
 
+@pytest.mark.fault("a signal in training, in a job of SLURM")
 @pytest.mark.parametrize(
     ("sent", "code"),
     [
-        (signal.SIGKILL, -signal.SIGKILL),
         (signal.SIGUSR1, 143),
+        pytest.param(signal.SIGKILL, -signal.SIGKILL, marks=pytest.mark.slow),
         pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
         pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
     ],
@@ -389,6 +390,7 @@ def flip_a_bit(path: Path) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.fault("a damaged or lost checkpoint")
 @pytest.mark.parametrize("damage", [cut_short, flip_a_bit, Path.unlink])
 def test_training_goes_on_from_the_checkpoint_before_a_damaged_one(
     stopped: Path, first_steps: list[int], damage: Callable[[Path], None]
@@ -403,6 +405,7 @@ def test_training_goes_on_from_the_checkpoint_before_a_damaged_one(
     assert not list(stopped.rglob("*.ckpt"))
 
 
+@pytest.mark.fault("a damaged or lost checkpoint")
 def test_two_damaged_checkpoints_are_named(stopped: Path) -> None:
     flip_a_bit(checkpoint(stopped))
     cut_short(before(checkpoint(stopped)))
@@ -413,6 +416,7 @@ def test_two_damaged_checkpoints_are_named(stopped: Path) -> None:
     assert contents(study(stopped, 8)) == left
 
 
+@pytest.mark.fault("a checkpoint of another study or configuration")
 def test_a_copied_checkpoint_is_not_taken_for_the_own(stopped: Path) -> None:
     other = place(stopped, "other")
     shutil.copytree(stopped / "outputs", other / "outputs")

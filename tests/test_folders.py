@@ -36,6 +36,7 @@ def refusals(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     return done
 
 
+@pytest.mark.fault("a damaged or foreign file in a study's folder")
 def test_what_does_not_belong_to_the_study_is_refused_by_every_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -61,6 +62,7 @@ def test_what_does_not_belong_to_the_study_is_refused_by_every_command(
         path.write_text(whole)
 
 
+@pytest.mark.fault("a trials.csv that is a link")
 def test_a_linked_record_gets_the_rows_of_the_next_trial(tmp_path: Path) -> None:
     assert dps(tmp_path, *SMALL, "optimizer.lr=0.02").code == 0
     link, target = study(tmp_path, 8) / records.FILE, tmp_path / "big disk.csv"
@@ -87,6 +89,7 @@ def read_only(folder: Path) -> Iterator[None]:
             path.chmod(0o755 if path.is_dir() else 0o644)
 
 
+@pytest.mark.fault("a disk that is read only")
 def test_a_finished_study_is_shown_where_nothing_can_be_written() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -101,6 +104,7 @@ def test_a_finished_study_is_shown_where_nothing_can_be_written() -> None:
         assert more.code == 1 and "cannot be written (Permission denied)" in more.stderr
 
 
+@pytest.mark.fault("a full disk")
 def test_a_disk_that_is_full_is_named_and_the_same_command_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -197,6 +197,7 @@ def test_a_study_that_fails_leaves_the_others(tmp_path: Path, monkeypatch: pytes
     assert "Traceback" in log and "OSError: no space left" in log
 
 
+@pytest.mark.fault("a study that fails in a sweep")
 def test_a_study_that_fails_leaves_no_memory_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failed: list[weakref.ref[StudyTask]] = []
     still_there: list[int] = []

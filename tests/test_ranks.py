@@ -84,6 +84,7 @@ def within(seconds: float, so: Callable[[], bool]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.fault("ranks whose command is killed")
 def test_no_rank_outlives_a_killed_command(tmp_path: Path) -> None:
     with training(tmp_path) as command:
         command.kill()
@@ -93,6 +94,7 @@ def test_no_rank_outlives_a_killed_command(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1"])
+@pytest.mark.fault("a signal to a command with two ranks")
 def test_a_signal_to_the_command_stops_its_ranks(tmp_path: Path, name: str) -> None:
     with training(tmp_path) as command:
         command.send_signal(signal.Signals[name])
@@ -106,6 +108,7 @@ def test_a_signal_to_the_command_stops_its_ranks(tmp_path: Path, name: str) -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.fault("a rank that is killed or fails")
 def test_a_killed_rank_ends_the_command(tmp_path: Path, number: int) -> None:
     with training(tmp_path) as command:
         (rank,) = processes(tmp_path, f"RANK={number}")
@@ -133,6 +136,7 @@ def test_two_ranks_equal_one_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.fault("a rank that is killed or fails")
 def test_a_rank_that_fails_ends_the_study(tmp_path: Path) -> None:
     done = process(tmp_path, *TYPED, *TWO_RANKS, env=at_the_start_of_each_rank(tmp_path, FAILING))
     assert done.code == 1 and done.stderr == "dps: this rank is out of luck\n"

@@ -121,6 +121,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
         ("w,,", "w\udcff,,", r"is not UTF-8 text"),
     ],
 )
+@pytest.mark.fault("a damaged or foreign row of trials.csv")
 def test_damage_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
     records.merge(tmp_path, [row(0)])
     path = tmp_path / records.FILE
@@ -192,6 +193,7 @@ def edited(folder: Path, column: str, text: str) -> Path:
         ("status", "censored", "exactly the complete trials have one"),
     ],
 )
+@pytest.mark.fault("a damaged or foreign row of trials.csv")
 def test_what_no_trial_can_be_is_named_with_its_line_and_column(
     tmp_path: Path, column: str, text: str, what: str
 ) -> None:
@@ -220,6 +222,7 @@ def test_what_no_trial_can_be_is_named_with_its_line_and_column(
         ),
     ],
 )
+@pytest.mark.fault("a damaged or foreign row of trials.csv")
 def test_a_row_of_another_study_is_named(tmp_path: Path, column: str, text: str, own: str) -> None:
     goal = {"error": 0.02, "interval_steps": 16}
     names = {name: SHARED[name] for name in configurations.NAMES}

@@ -35,6 +35,7 @@ def kill_at(moment: int, monkeypatch: pytest.MonkeyPatch, folder: Path, new: dic
     return False
 
 
+@pytest.mark.fault("dps-report, killed at each of its writes")
 def test_after_a_kill_at_any_moment_nothing_of_ours_is_left_and_nothing_of_theirs_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,6 +61,7 @@ def test_a_first_report_that_was_killed_is_taken_up(tmp_path: Path, monkeypatch:
     output.check(tmp_path / "at once")
 
 
+@pytest.mark.fault("a user's own files in report/")
 def test_what_was_changed_since_stays_when_it_is_no_longer_drawn(tmp_path: Path) -> None:
     output.write(tmp_path, files("a.png", "b.png", "c.png"))
     (tmp_path / "a.png").write_bytes(b"with a note")
@@ -70,6 +72,7 @@ def test_what_was_changed_since_stays_when_it_is_no_longer_drawn(tmp_path: Path)
     assert {path.name for path in tmp_path.iterdir()} == {*PAGE, "a.png", "c.png", "kept", manifest.FILE}
 
 
+@pytest.mark.fault("a user's own files in report/")
 def test_a_link_is_replaced_and_not_written_through(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_bytes(b"mine")
     (tmp_path / "report").mkdir()
@@ -80,6 +83,7 @@ def test_a_link_is_replaced_and_not_written_through(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[1]", '{"a.png": 3}', '{"../mine": ["%s"]}', "[" * 100_000])
+@pytest.mark.fault("a user's own files in report/")
 def test_a_manifest_that_no_report_wrote_removes_nothing(tmp_path: Path, text: str) -> None:
     folder = tmp_path / "report"
     output.write(folder, files())
@@ -91,6 +95,7 @@ def test_a_manifest_that_no_report_wrote_removes_nothing(tmp_path: Path, text: s
     assert list(json.loads((folder / manifest.FILE).read_text())) == [output.PAGE]
 
 
+@pytest.mark.fault("a user's own files in report/")
 def test_a_report_of_before_there_was_a_manifest_loses_nothing(tmp_path: Path) -> None:
     for name, content in files("a.png").items():
         (tmp_path / name).write_bytes(content)

@@ -64,6 +64,7 @@ def when_waiting(folder: Path, action: threading.Thread) -> Done:
     return done
 
 
+@pytest.mark.fault("a lock whose owner was killed")
 def test_the_claim_of_a_killed_process_ends_with_it(alone: Path, tmp_path: Path, owner: subprocess.Popen[str]) -> None:
     done = when_waiting(tmp_path, threading.Thread(target=owner.kill))
     assert (done.code, done.stderr) == (0, "")
@@ -85,6 +86,7 @@ def test_what_another_process_has_trained_is_not_trained_again(
 
 
 @pytest.mark.parametrize("problem", [errno.ENOSYS, errno.ENOLCK])
+@pytest.mark.fault("a file system without locks")
 def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: int) -> None:
     def flock(file: int, operation: int) -> None:
         raise OSError(problem, os.strerror(problem))
@@ -96,6 +98,7 @@ def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.slow
+@pytest.mark.fault("two sweeps on one folder")
 def test_two_sweeps_on_one_folder(tmp_path: Path) -> None:
     typed = ["-m", *TYPED, "batch_size=8,16", "hydra.sweeper.trials=4", "goal.error=0.05", "max_steps=200"]
     by_itself = place(tmp_path, "by_itself")
@@ -114,6 +117,7 @@ def test_two_sweeps_on_one_folder(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("hydra_plugins.hydra_joblib_launcher") is None, reason="needs hydra-joblib-launcher")
+@pytest.mark.fault("jobs of a study side by side")
 def test_jobs_of_a_study_side_by_side(tmp_path: Path) -> None:
     typed = ["-m", *TYPED, "hydra.sweeper.trials=6"]
     by_itself = place(tmp_path, "by_itself")

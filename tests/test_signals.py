@@ -31,6 +31,7 @@ def send(number: int) -> None:
     os.kill(os.getpid(), number)
 
 
+@pytest.mark.fault("a signal to a command that trains nothing")
 @pytest.mark.parametrize(("number", "name", "code"), SENT)
 def test_a_signal_ends_the_command_with_one_line(
     capfd: pytest.CaptureFixture[str], number: signal.Signals, name: str, code: int
@@ -105,7 +106,11 @@ with signals.stopping("dps"):
     assert done.stderr.startswith("dps: stopped by SIGTERM: ") and done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("module", ["hydra", "torch", "pytorch_lightning", "torchvision"])
+LATER = [pytest.param(name, marks=pytest.mark.slow) for name in ("torch", "pytorch_lightning", "torchvision")]
+
+
+@pytest.mark.fault("a signal while the command starts")
+@pytest.mark.parametrize("module", ["hydra", *LATER])
 def test_a_signal_while_the_command_starts(tmp_path: Path, module: str) -> None:
     at_import = f"""
 import os, signal, sys

@@ -33,6 +33,7 @@ SMALL = ["batch_size=8", "goal.interval_steps=4", "max_steps=4", "optimizer.lr=1
     ["pandas.read_pickle", "joblib.load", "torch.load", "sympy.sympify", "torch.hub.load", "os.system", "x.y"],
 )
 @pytest.mark.parametrize("place", PLACES)
+@pytest.mark.fault("a foreign _target_")
 def test_nothing_foreign_is_called_wherever_it_stands(place: str, foreign: str) -> None:
     nodes = [{"_target_": foreign}, {"_target_": foreign, "_partial_": True}, [{"_args_": [{"_target_": foreign}]}]]
     for node in nodes:
@@ -51,6 +52,7 @@ def test_nothing_foreign_is_called_wherever_it_stands(place: str, foreign: str) 
         ("pruning.criterion", "dps.pruning.snip.__globals__"),
     ],
 )
+@pytest.mark.fault("a foreign _target_")
 def test_nor_by_the_way_of_a_module_that_is_allowed(place: str, inherited: str) -> None:
     node = {"_target_": inherited, "_partial_": True}
     sentence = refusal(Study.parse, config(**{place.replace(".", "__"): node}))
@@ -67,6 +69,7 @@ def test_a_name_is_text(target: Any) -> None:
     assert "is not allowed" in refusal(Study.parse, config(model={"_target_": target}))
 
 
+@pytest.mark.fault("a foreign _target_")
 def test_what_is_not_allowed_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "planted_models.py").write_text(PLANTED)
     monkeypatch.syspath_prepend(tmp_path)

@@ -95,6 +95,7 @@ def test_the_run_of_a_study_that_failed_is_closed_too() -> None:
 
 
 @pytest.mark.parametrize("fails_at", ["experiment", "log_metrics", "log_picture", "finalize success"])
+@pytest.mark.fault("a tracker that fails")
 def test_a_logger_that_fails_is_dropped_with_one_warning(monkeypatch: pytest.MonkeyPatch, fails_at: str) -> None:
     said: list[str] = []
     monkeypatch.setattr(tracking.log, "warning", lambda text, *values: said.append(text % values))
@@ -110,6 +111,7 @@ def test_a_logger_that_fails_is_dropped_with_one_warning(monkeypatch: pytest.Mon
     assert said == ["Own is dropped, and the study goes on: [Errno 28] No space left on device"]
 
 
+@pytest.mark.fault("a tracker that fails")
 def test_a_full_disk_under_the_curves_stops_no_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def save(self: ExperimentWriter) -> None:
         raise OSError(28, "No space left on device", "metrics.csv")
@@ -169,6 +171,7 @@ def test_wandb_without_a_key_is_offline_and_every_study_has_a_run(
 
 
 @pytest.mark.slow
+@pytest.mark.fault("a network that is not there")
 def test_wandb_out_of_reach_goes_on_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = wandb(tmp_path, monkeypatch, WANDB_API_KEY=KEY)
     check_offline(tmp_path, done)

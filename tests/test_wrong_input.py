@@ -2,7 +2,7 @@
 
 import gzip
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,9 +32,13 @@ def assert_one_sentence(done: Done, named: list[str]) -> None:
     assert all(words in done.stderr for words in named), done.stderr
 
 
+@pytest.mark.fault("wrong input to a study")
 @pytest.mark.parametrize("wrong", wrong_inputs(sweep=False), ids=lambda wrong: " ".join(wrong.typed)[:80])
-def test_a_wrong_input_is_refused_by_name(composed: Composed, tmp_path: Path, wrong: Wrong) -> None:
+def test_a_wrong_input_is_refused_by_name(
+    composed: Composed, tmp_path: Path, record_property: Callable[[str, object], None], wrong: Wrong
+) -> None:
     answer = refused(wrong.typed, tmp_path)
+    record_property("answer", (" ".join(wrong.typed), answer))
     assert answer.startswith(wrong.answer)
     assert "\n" not in answer
 
@@ -63,6 +67,7 @@ def test_the_command_refuses_what_only_this_machine_does_not_have_too(
     assert_one_sentence(dps(tmp_path, *mode, "max_steps=4", *typed), named)
 
 
+@pytest.mark.fault("a damaged file of a data set")
 @pytest.mark.parametrize("damage", ["truncated", "foreign", "labels of another set"])
 def test_damaged_idx_files(tmp_path: Path, damage: str) -> None:
     raw = tmp_path / "data" / "MNIST" / "raw"
@@ -102,7 +107,7 @@ def test_the_sentence_is_in_the_log_with_its_traceback(tmp_path: Path) -> None:
     assert "ValueError: sparsity=2 must be in [0, 1)" in log.read_text()
 
 
-@pytest.mark.parametrize("full", ["0", "1"])
+@pytest.mark.parametrize("full", [pytest.param("0", marks=pytest.mark.slow), "1"])
 def test_hydra_full_error_shows_the_traceback(tmp_path: Path, full: str) -> None:
     before = contents(tmp_path)
     done = process(tmp_path, "sparsity=2", env={"HYDRA_FULL_ERROR": full})
