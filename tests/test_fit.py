@@ -308,11 +308,11 @@ class Interruption:
 @pytest.mark.parametrize(
     ("owner", "name", "calls", "after"),
     [
-        (StudyTask, "training_step", 18, False),
+        pytest.param(StudyTask, "training_step", 18, False, marks=pytest.mark.slow),
         (SGD, "step", 18, True),
-        (GoalCheck, "__call__", 5, False),
+        pytest.param(GoalCheck, "__call__", 5, False, marks=pytest.mark.slow),
         (GoalCheck, "__call__", 5, True),
-        (records, "merge", 2, False),
+        pytest.param(records, "merge", 2, False, marks=pytest.mark.slow),
         (records, "merge", 2, True),
     ],
     ids=["before a step", "in the update", "before a check", "after a check", "before a record", "after a record"],

@@ -13,6 +13,13 @@ from wrong_inputs import Wrong, refused, wrong_inputs
 from dps.engine.module import StudyTask
 
 
+# Composing a configuration takes a fifth of a second, so the others are for `make faults`.
+EVERY_FOURTH = [
+    pytest.param(wrong, marks=[pytest.mark.slow] if number % 4 else [])
+    for number, wrong in enumerate(wrong_inputs(sweep=False))
+]
+
+
 @pytest.fixture(autouse=True)
 def nothing_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     steps: list[int] = []
@@ -33,7 +40,7 @@ def assert_one_sentence(done: Done, named: list[str]) -> None:
 
 
 @pytest.mark.fault("wrong input to a study")
-@pytest.mark.parametrize("wrong", wrong_inputs(sweep=False), ids=lambda wrong: " ".join(wrong.typed)[:80])
+@pytest.mark.parametrize("wrong", EVERY_FOURTH, ids=lambda wrong: " ".join(wrong.typed)[:80])
 def test_a_wrong_input_is_refused_by_name(
     composed: Composed, tmp_path: Path, record_property: Callable[[str, object], None], wrong: Wrong
 ) -> None:
@@ -107,7 +114,8 @@ def test_the_sentence_is_in_the_log_with_its_traceback(tmp_path: Path) -> None:
     assert "ValueError: sparsity=2 must be in [0, 1)" in log.read_text()
 
 
-@pytest.mark.parametrize("full", [pytest.param("0", marks=pytest.mark.slow), "1"])
+@pytest.mark.slow
+@pytest.mark.parametrize("full", ["0", "1"])
 def test_hydra_full_error_shows_the_traceback(tmp_path: Path, full: str) -> None:
     before = contents(tmp_path)
     done = process(tmp_path, "sparsity=2", env={"HYDRA_FULL_ERROR": full})
