@@ -12,7 +12,6 @@ from wrong_inputs import Wrong, refused, wrong_inputs
 
 from dps.engine.module import StudyTask
 
-
 # Composing a configuration takes a fifth of a second, so the others are for `make faults`.
 EVERY_FOURTH = [
     pytest.param(wrong, marks=[pytest.mark.slow] if number % 4 else [])
