@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from command import CACHE, place, rows
+from command import CACHE, dps, place, rows, study
 
 pytestmark = [pytest.mark.slow]
 
@@ -114,3 +114,62 @@ def test_a_sweep_that_is_killed_again_and_again(
     assert not [path for path in folder.rglob("*") if path.suffix in (".tmp", ".ckpt", ".part")]
     assert "Traceback" not in (folder / "printed").read_text()
     record_property("exit codes", dict(codes))
+
+
+STUDY = [
+    *("trial=[0,1,2,3]", "optimizer.lr=[1e9,0.02,0.002,1e-6]", "race=false", "batch_size=8", "goal.error=0.3"),
+    *("goal.interval_steps=4", "max_steps=36", "sparsity=0.5", *SWEEP[-4:]),
+]
+# Types the command, and kills itself before or after one of the calls of a function.
+KILLED = """
+import os, signal, sys
+from dps import main
+from dps.storage import records
+
+_, name, calls, when, *sys.argv[1:] = sys.argv
+calls, owner = int(calls), records if name == "merge" else os
+original = getattr(owner, name)
+
+def killing(*arguments, **options):
+    global calls
+    calls -= 1
+    if calls == 0 and when == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    answer = original(*arguments, **options)
+    if calls == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return answer
+
+setattr(owner, name, killing)
+main.main()
+"""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """The study's record when nothing happens."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert dps(folder, *STUDY).code == 0
+    return rows(study(folder, 8, "0.5"))
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(
+    ("name", "calls"),
+    [
+        *(("replace", calls) for calls in (1, 2, 3, 4, 5, 6, 7, 30, 31)),
+        ("fsync", 9),
+        *(("merge", n) for n in (1, 2, 3)),
+    ],
+)
+@pytest.mark.fault("a study, killed before or after one write, rename or record")
+def test_a_study_that_is_killed_at_a_write(
+    tmp_path: Path, whole: pd.DataFrame, name: str, calls: int, when: str
+) -> None:
+    own = {**os.environ, "OMP_NUM_THREADS": "1", "DPS_CACHE": CACHE.name}
+    command = [sys.executable, "-c", KILLED, name, str(calls), when, *STUDY]
+    done = subprocess.run(command, cwd=tmp_path, env=own, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert dps(tmp_path, *STUDY).code == 0
+    pd.testing.assert_frame_equal(rows(study(tmp_path, 8, "0.5")), whole)
+    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".tmp", ".ckpt")]
