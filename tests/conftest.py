@@ -30,6 +30,11 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("DPS_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)  # which a command in this process sets for Hydra
+
+
 @pytest.fixture
 def data_sets() -> Path:
     """The folder of the real data sets: $DPS_DATA, else shared/data beside the checkout; without it, tests skip."""
