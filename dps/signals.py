@@ -1,5 +1,6 @@
 """Signals that ask a process to end: Ctrl-C, SIGTERM, and SIGUSR1, which a cluster sends before time is up."""
 
+import ctypes
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ from types import FrameType
 NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGUSR1: "SIGUSR1"}
 PATIENCE = 7.0  # seconds after the first signal in which training may finish its step and save
 LAST = 2.0  # further seconds to unwind
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
 class Stopped(SystemExit):
@@ -60,6 +62,12 @@ def stopping(command: str) -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         _State.command = None
+
+
+def end_with_parent() -> None:
+    """Have the system kill this process, unless it is the command's own, when the one that started it has ended."""
+    if _State.command is None and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def finish_steps() -> None:
