@@ -24,8 +24,9 @@ class Stopped(SystemExit):
     kept = "all that is recorded is kept"
 
     def __init__(self, number: int):
-        super().__init__(128 + (signal.SIGINT if number == signal.SIGINT else signal.SIGTERM))
         self.number = number
+        self.exit_code = 128 + (signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
+        super().__init__(self.exit_code)
 
     def __str__(self) -> str:
         return f"stopped by {NAMES[signal.Signals(self.number)]}: {self.kept}; the same command goes on"
@@ -110,7 +111,7 @@ def _too_late(number: int, frame: FrameType | None) -> None:
     stop = Stopped(_State.number)
     if _State.overdue:
         print(f"{_State.command}: {stop}", file=sys.stderr, flush=True)
-        os._exit(int(str(stop.code)))
+        os._exit(stop.exit_code)
     _State.overdue = True
     signal.setitimer(signal.ITIMER_REAL, LAST)
     raise stop

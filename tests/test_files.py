@@ -1,12 +1,13 @@
-"""YAML files of a study's folder as a stranger may have handed them over."""
+"""Files that are written whole, and YAML files as a stranger may have handed them over."""
 
 import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from dps.storage.files import read_yaml
+from dps.storage.files import read_yaml, temporary, write_atomically
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
@@ -53,3 +54,34 @@ def test_what_was_typed_is_kept_as_it_was_typed(tmp_path: Path, monkeypatch: pyt
     assert found == ["batch_size=${oc.env:SECRET}", "data.root=\\${x}"]
     (tmp_path / "overrides.yaml").write_text("[]\n")
     assert read_yaml(tmp_path / "overrides.yaml", list, "restore the file") == []
+
+
+def test_what_a_killed_writer_left_is_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "trials.csv"
+    temporary(path).write_text("cut sho")
+    write_atomically(path, "whole")
+    assert path.read_text() == "whole" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_in_the_way_is_not_written_through(tmp_path: Path) -> None:
+    path, precious = tmp_path / "trials.csv", tmp_path / "precious"
+    precious.write_text("not ours")
+    temporary(path).symlink_to(precious)
+    with pytest.raises(OSError) as error:
+        write_atomically(path, "ours")
+    assert error.value.filename == str(path) and precious.read_text() == "not ours"
+
+
+def test_writers_at_once_leave_one_whole_file(tmp_path: Path) -> None:
+    path, texts = tmp_path / "scores", [letter * 100_000 for letter in "abcdefgh"]
+
+    def write(text: str) -> bool:
+        for _ in range(10):
+            write_atomically(path, text)
+            if path.read_text() not in texts:
+                return False
+        return True
+
+    with ThreadPoolExecutor(len(texts)) as pool:
+        assert all(pool.map(write, texts))
+    assert list(tmp_path.iterdir()) == [path]

@@ -18,16 +18,14 @@ from command import CACHE, dps, place, rows, study
 pytestmark = [pytest.mark.slow]
 
 KILLS = int(os.environ.get("DPS_KILLS", "20"))  # of each sweep
-# Four studies of five trials; the shape of the stack would else be measured, and not the same in two folders.
-SWEEP = [
-    *("-m", "batch_size=8,16", "sparsity=0,0.5", "hydra.sweeper.trials=5", "goal.error=0.3", "goal.interval_steps=4"),
-    *("max_steps=32", "stack.trials_per_slice=2", "stack.examples_per_pass=8", "stack.products=false"),
-    "bookkeeping.checkpoint.every_seconds=0",
+# The shape of the stack would else be measured, and not the same in two folders.
+SMALL = [
+    *("goal.error=0.3", "goal.interval_steps=4", "stack.trials_per_slice=2", "stack.examples_per_pass=8"),
+    *("stack.products=false", "bookkeeping.checkpoint.every_seconds=0"),
 ]
-SHARES = [
-    "hydra.sweeper.trials_per_job=3",
-    "race=false",
-]  # in a race, which trials are cut short depends on which job is first
+SWEEP = ["-m", "batch_size=8,16", "sparsity=0,0.5", "hydra.sweeper.trials=5", "max_steps=32", *SMALL]  # four studies
+# Without a race, in which the steps of a trial that is cut short depend on which job is first.
+SHARES = ["hydra.sweeper.trials_per_job=3", "race=false"]
 LAUNCHERS = {
     "one process": SWEEP,
     "joblib": [*SWEEP, *SHARES, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
@@ -117,8 +115,8 @@ def test_a_sweep_that_is_killed_again_and_again(
 
 
 STUDY = [
-    *("trial=[0,1,2,3]", "optimizer.lr=[1e9,0.02,0.002,1e-6]", "race=false", "batch_size=8", "goal.error=0.3"),
-    *("goal.interval_steps=4", "max_steps=36", "sparsity=0.5", *SWEEP[-4:]),
+    *("trial=[0,1,2,3]", "optimizer.lr=[1e9,0.02,0.002,1e-6]", "race=false"),
+    *("batch_size=8", "sparsity=0.5", "max_steps=36", *SMALL),
 ]
 # Types the command, and kills itself before or after one of the calls of a function.
 KILLED = """

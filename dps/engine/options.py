@@ -12,7 +12,7 @@ from pydantic import Field
 from dps.protocol.kinds import LARGEST, Fraction, Natural, Positive, PositiveNumber
 
 SEEDS_OF_A_REPLICATE = 1_000_000
-MOST_REPLICATES = 2 * SEEDS_OF_A_REPLICATE  # of searches and confirmations together, each with data of its own
+REPLICATES = 2 * SEEDS_OF_A_REPLICATE  # of searches and confirmations together, each with data of its own
 
 Part = NewType("Part", dict[str, Any])
 Seed = Annotated[int, Field(ge=0, lt=SEEDS_OF_A_REPLICATE)]
@@ -79,7 +79,7 @@ class Options:
         Field(description=f"an integer from 0 to {SEEDS_OF_A_REPLICATE - 1}, or a list of them"),
     ]
     seed_data: Natural
-    replicate: Annotated[int, Field(ge=0, lt=MOST_REPLICATES, description="an integer from 0 on")]
+    replicate: Annotated[int, Field(ge=0, lt=REPLICATES, description="an integer from 0 on")]
     race: Annotated[
         bool | Positive,
         Field(description="true, false or a positive integer, the number of trials that reach the goal"),

@@ -35,7 +35,7 @@ def train(parent: Connection) -> None:
 
             fit.fit_here(study)
         except signals.Stopped as stop:
-            _end(parent, stop.kept, int(str(stop.code)))
+            _end(parent, stop.kept, stop.exit_code)
         except Exception as error:
             from dps.engine.launch import Failure
 

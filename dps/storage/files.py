@@ -55,18 +55,29 @@ def write_atomically(path: Path, *contents: str | bytes | memoryview, keep: Path
 def _alone(path: Path) -> Iterator[BinaryIO]:
     """The file, emptied, which no other process writes to meanwhile; what is left of it afterwards is removed."""
     while True:
-        file = path.open("ab")
-        fcntl.flock(file, fcntl.LOCK_EX)
-        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
-            break
-        file.close()  # who held it has put it in its place
-    with file:
-        file.truncate(0)
-        try:
-            yield file
-        finally:
-            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                path.unlink()
+        with open(path, "ab", opener=_open_no_link) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not _is_at(file, path):
+                continue  # who held it has put it in its place
+            file.truncate(0)
+            try:
+                yield file
+            finally:
+                if _is_at(file, path):
+                    path.unlink()
+            return
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    """Of a link, planted or not, the target would be emptied."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
