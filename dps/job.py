@@ -31,7 +31,7 @@ def _understood_job() -> None:
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
 def job(cfg: DictConfig) -> int | None:
     """One job's steps-to-result, None where no trial reached the goal; its log gets the traceback of what fails."""
-    signals.end_with_parent()  # a launcher may have put it into a process of its own
+    signals.end_with_command()  # a launcher may have put it into a process of its own
     with signals.stopping("dps"):
         return _run(cfg)
 

@@ -1,6 +1,11 @@
 """The command `dps`."""
 
-from dps import signals
+from dps import ending, signals
+
+
+def command() -> None:
+    """`main`, as a process of its own."""
+    ending.ended(main)
 
 
 def main() -> None:
@@ -15,4 +20,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command()

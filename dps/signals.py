@@ -2,17 +2,19 @@
 
 import ctypes
 import os
+import select
 import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGUSR1: "SIGUSR1"}
 PATIENCE = 7.0  # seconds after the first signal in which training may finish its step and save
 LAST = 2.0  # further seconds to unwind
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
+COMMAND = "DPS_COMMAND"  # an environment variable: the process of the command, for the jobs that it starts
 
 
 class Stopped(SystemExit):
@@ -51,6 +53,7 @@ def stopping(command: str) -> Iterator[None]:
         yield
         return
     _State.command, _State.number, _State.finishes_step, _State.overdue = command, None, False, False
+    os.environ[COMMAND] = str(os.getpid())
     before = {number: signal.getsignal(number) for number in (*NAMES, signal.SIGALRM)}
     try:
         _listen()
@@ -65,10 +68,25 @@ def stopping(command: str) -> Iterator[None]:
         _State.command = None
 
 
-def end_with_parent() -> None:
-    """Have the system kill this process, unless it is the command's own, when the one that started it has ended."""
-    if _State.command is None and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def end_with_command() -> None:
+    """End this process, unless it is the command's own, when the command has ended that it is a job of, here on Linux.
+
+    The system kills it with the process that started it. Where that is one of submitit's, which goes on by itself, it
+    gets a SIGTERM; a job of a cluster has no command here.
+    """
+    if _State.command is not None or sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.environ.get("SUBMITIT_EXECUTOR") == "local" and (command := os.environ.get(COMMAND)):
+        threading.Thread(target=_end_after, args=[int(command)], daemon=True).start()
+
+
+def _end_after(process: int) -> None:
+    with suppress(ProcessLookupError):  # which has ended already
+        ended = select.poll()
+        ended.register(os.pidfd_open(process), select.POLLIN)
+        ended.poll()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def finish_steps() -> None:

@@ -27,7 +27,7 @@ def test_the_wheel_holds_all_packages_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
         (entry_points,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
-        assert "dps = dps.main:main" in archive.read(entry_points).decode()
+        assert "dps = dps.main:command" in archive.read(entry_points).decode()
     sources = {
         str(path.relative_to(ROOT))
         for package in PACKAGES

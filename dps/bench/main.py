@@ -1,6 +1,11 @@
 """The command `dps-bench`."""
 
-from dps import signals
+from dps import ending, signals
+
+
+def command() -> None:
+    """`main`, as a process of its own."""
+    ending.ended(main)
 
 
 def main() -> None:
@@ -12,4 +17,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command()

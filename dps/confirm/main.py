@@ -8,11 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dps import signals
+from dps import ending, signals
 from dps.protocol.values import require
 
 if TYPE_CHECKING:
     from dps.confirm.confirmation import Confirmation
+
+
+def command() -> None:
+    """`main`, as a process of its own."""
+    ending.ended(main)
 
 
 def main() -> None:
@@ -104,4 +109,4 @@ def _times(text: str) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    command()
