@@ -102,9 +102,11 @@ def _leave_to_trials(given: dict[str, Any]) -> None:
     """Metaparameters, each a value or a list of them, are checked trial by trial."""
     configured = given.get("metaparameters")
     names = [one.name for one in TABLE] + list(configured if isinstance(configured, dict) else ())
+    optional = [one.name for one in TABLE if one.optional]
     for part in (given.get(owner) for owner in OWNERS):
         if isinstance(part, dict):
-            part.update({name: ... for name in names if name in part})
+            there = [name for name in names if name in part and not (part[name] is None and name in optional)]
+            part.update(dict.fromkeys(there, ...))
 
 
 def _check_source(data: dict[str, Any]) -> None:

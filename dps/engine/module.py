@@ -15,8 +15,9 @@ from torch import Tensor
 from dps.data import StudyData
 from dps.engine.study import Study, Trial
 from dps.models import StackedModel
+from dps.protocol.metaparameters import OWNERS
 from dps.protocol.outcome import Outcome
-from dps.stack.sgd import SGD
+from dps.stack.optimizer import StackOptimizer
 from dps.stack.shape import SliceShape
 from dps.stack.stack import Stack
 from dps.storage.ownership import differences
@@ -62,10 +63,10 @@ class StudyTask(pl.LightningModule):
         return data
 
     @property
-    def sgd(self) -> SGD:
+    def optimizer(self) -> StackOptimizer:
         """The optimizer itself, without Lightning's wrapper."""
         optimizer = self.trainer.optimizers[0]
-        assert isinstance(optimizer, SGD)
+        assert isinstance(optimizer, StackOptimizer)
         return optimizer
 
     def configure_model(self) -> None:
@@ -78,12 +79,19 @@ class StudyTask(pl.LightningModule):
         if (classes := int(labels.max()) + 1) > model.classes:
             raise ValueError(f"model: it tells {model.classes} classes apart, and the data have {classes}")
         seeds = {trial["trial"]: trial["seed"] for trial in self.trials}
-        self.stack = Stack(model, seeds, shape.trials_per_slice, shape.examples_per_pass, images.dtype)
+        sizes = (shape.trials_per_slice, shape.examples_per_pass)
+        self.stack = Stack(model, seeds, *sizes, images.dtype, self._of_trials("label_smoothing"))
 
-    def configure_optimizers(self) -> SGD:
-        """One SGD over all slices, every trial with its own metaparameters."""
+    def _of_trials(self, metaparameter: str) -> dict[int, float] | None:
+        """Its value for each trial by number; None where the study does without."""
+        if all(one.name != metaparameter for one in self.study.metaparameters):
+            return None
+        return {trial["trial"]: float(trial[metaparameter]) for trial in self.trials}
+
+    def configure_optimizers(self) -> StackOptimizer:
+        """One optimizer over all slices, every trial with its own metaparameters."""
         rows = len(self.stack.rows)
-        columns: dict[str, dict[str, list[float]]] = {"optimizer": {}, "lr_schedule": {}}
+        columns: dict[str, dict[str, list[float]]] = {owner: {} for owner in OWNERS}
         for one in self.study.metaparameters:
             values = [float(trial[one.name]) for trial in self.trials]
             columns[one.owner][one.name] = (values + [one.idle] * rows)[:rows]
@@ -91,8 +99,9 @@ class StudyTask(pl.LightningModule):
         # The function itself: each call of Hydra's own partial checks its policy, which takes half a millisecond.
         schedule = partial(named.func, **{**named.keywords, **columns["lr_schedule"]})
         slices = [list(part.weights) for part in self.stack.slices]
-        sgd: SGD = instantiate(self.study.cfg.optimizer)(slices, lr_schedule=schedule, **columns["optimizer"])
-        return sgd
+        make = instantiate(self.study.cfg.optimizer)
+        optimizer: StackOptimizer = make(slices, lr_schedule=schedule, **columns["optimizer"])
+        return optimizer
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
         """One step of every trial on the same batch: images (b, C, H, W) and labels (b,), this rank's share."""
@@ -128,7 +137,7 @@ class StudyTask(pl.LightningModule):
     def finish(self, outcomes: Mapping[int, Outcome]) -> None:
         """Note how trials ended, and let them leave the stack."""
         self.outcomes |= outcomes
-        self.sgd.follow(*self.stack.retire(list(outcomes)))
+        self.optimizer.follow(*self.stack.retire(list(outcomes)))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add to a checkpoint whose it is, which trial is in which row, and how the finished ones ended."""

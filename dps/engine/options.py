@@ -28,6 +28,11 @@ class Goal:
 
 
 @dataclass
+class Loss:
+    label_smoothing: float | None = None
+
+
+@dataclass
 class Stack:
     trials_per_slice: Annotated[int | None, OrMeasured]
     examples_per_pass: Annotated[int | None, OrMeasured]
@@ -95,6 +100,7 @@ class Options:
     callbacks: dict[str, Part]
     bookkeeping: Bookkeeping
     trainer: Trainer
+    loss: Loss = field(default_factory=Loss)
     logger: Part | None = None
     space: dict[str, str] | None = None
     metaparameters: dict[str, dict[str, Any]] = field(default_factory=dict)

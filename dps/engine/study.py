@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dps.data import StudyData
 
 Trial = Mapping[str, Any]
-RESERVED = ("step", "slices", "nesterov", "lr_schedule", "params")  # of schedules and optimizers
+RESERVED = ("step", "slices", "nesterov", "lr_schedule", "params", "weight")  # of schedules and optimizers
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Study:
         for one in every[len(TABLE) :]:
             right = one.name not in (*trial_rows.TYPES, *RESERVED)
             require(right, "metaparameters", one.name, "a name that neither trials.csv nor an optimizer has already")
-        known = tuple(one for one in every if _has(cfg, one.option))
+        known = tuple(one for one in every if _has(cfg, one))
         return cls(cfg, known, tuple(_trials(cfg, known)))
 
     @property
@@ -150,6 +150,7 @@ def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, ListConfig | list | tuple) else [value]
 
 
-def _has(cfg: DictConfig, key: str) -> bool:
-    parent, _, name = key.rpartition(".")
-    return name in list(cfg[parent])  # `in cfg[parent]` is false for null
+def _has(cfg: DictConfig, one: Metaparameter) -> bool:
+    """Whether the trials have it, which those whose record is too old to have the key do not."""
+    part = cfg.get(one.owner) or {}
+    return one.name in list(part) and not (one.optional and part[one.name] is None)  # `in part` is false for null

@@ -15,7 +15,7 @@ from typing import Any
 HOLDS = {
     "data": ("dps.data",),
     "model": ("dps.models", "torch.nn", "torchvision.models"),
-    "optimizer": ("dps.stack.sgd",),
+    "optimizer": ("dps.stack.sgd", "dps.stack.adam"),
     "lr_schedule": ("dps.stack.schedules",),
     "pruning": ("callbacks", "dps.pruning"),
     "callbacks": ("callbacks", "pytorch_lightning.callbacks"),

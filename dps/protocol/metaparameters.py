@@ -18,7 +18,8 @@ from dps.protocol.values import is_int, is_number, require, require_typed
 
 TYPES: dict[str, type[float]] = {"float": float, "int": int}
 SCALES = ("linear", "log", "one_minus_log")
-OWNERS = ("optimizer", "lr_schedule")
+PARTS = ("optimizer", "lr_schedule")  # functions and classes, which may take more than TABLE has
+OWNERS = (*PARTS, "loss")
 _INTERVAL = re.compile(r"([\[(])\s*(\S+)\s*,\s*(\S+)\s*([\])])")
 
 
@@ -27,9 +28,10 @@ class Metaparameter:
     """One metaparameter of a trial.
 
     `name` is its column in trials.csv, and the argument of the optimizer or the schedule that takes it; `option` is
-    its key on the command line, in `optimizer` or `lr_schedule`; `type` is int or float; `range`, such as "(0, inf)" or
-    "[0, 1)", holds the values that are accepted; `scale` says how figures show it: linear, log, or one_minus_log, which
-    is log of 1 - x; `idle` is the value of a row of the stack that holds no trial.
+    its key on the command line, in `optimizer`, `lr_schedule` or `loss`; `type` is int or float; `range`, such as
+    "(0, inf)" or "[0, 1)", holds the values that are accepted; `scale` says how figures show it: linear, log, or
+    one_minus_log, which is log of 1 - x; `idle` is the value of a row of the stack that holds no trial. Where it is
+    `optional`, null stands for doing without it, and its column is empty.
     """
 
     name: str
@@ -38,10 +40,11 @@ class Metaparameter:
     range: str
     scale: str
     idle: float
+    optional: bool = False
 
     @property
     def owner(self) -> str:
-        """Who takes it: "optimizer" or "lr_schedule"."""
+        """Who takes it: one of OWNERS."""
         return self.option.partition(".")[0]
 
     @property
@@ -64,15 +67,28 @@ TABLE = (
     Metaparameter("momentum", "optimizer.momentum", float, "[0, 1)", "one_minus_log", 0.0),
     Metaparameter("decay_steps", "lr_schedule.decay_steps", int, "(0, inf)", "linear", 1.0),
     Metaparameter("end_factor", "lr_schedule.end_factor", float, "[0, 1]", "log", 0.0),
+    Metaparameter("warmup_steps", "lr_schedule.warmup_steps", int, "[0, inf)", "linear", 0.0, optional=True),
+    Metaparameter("beta1", "optimizer.beta1", float, "[0, 1)", "one_minus_log", 0.0),
+    Metaparameter("beta2", "optimizer.beta2", float, "[0, 1)", "one_minus_log", 0.0),
+    Metaparameter("eps", "optimizer.eps", float, "[1e-30, inf)", "log", 1.0),  # less would be 0 in float32: 0 / 0
+    Metaparameter("weight_decay", "optimizer.weight_decay", float, "[0, inf)", "log", 0.0, optional=True),
+    Metaparameter("label_smoothing", "loss.label_smoothing", float, "[0, 1]", "linear", 0.0, optional=True),
 )
+ADDED = TABLE[4:]  # records of before have no column of these names, or one that their configuration declares
 
 
 def declared(configured: Mapping[str, Mapping[str, Any]] | None) -> tuple[Metaparameter, ...]:
-    """TABLE, and what a configuration declares under `metaparameters`.
+    """TABLE, and what else a configuration declares under `metaparameters`.
 
     ValueError that names the entry and the field that is wrong.
     """
-    return (*TABLE, *(_declared(str(name), row) for name, row in (configured or {}).items()))
+    return (*TABLE, *(_declared(str(name), row) for name, row in (configured or {}).items() if not _added(name, row)))
+
+
+def _added(name: str, row: Any) -> bool:
+    """Whether it was declared before TABLE had it."""
+    known = {one.name: (one.option, one.type.__name__) for one in ADDED}
+    return isinstance(row, Mapping) and known.get(name) == (row.get("option"), row.get("type"))
 
 
 def _declared(name: str, row: Any) -> Metaparameter:
@@ -87,7 +103,7 @@ def _declared(name: str, row: Any) -> Metaparameter:
     closed = f"[{row['range'][1:-1]}]"
     idle = is_number(row["idle"]) and contains(closed, row["idle"])
     require_typed(idle, f"{key}.idle", row["idle"], f"a number in {closed}")
-    options = [f"{owner}.{name}" for owner in OWNERS]
+    options = [f"{part}.{name}" for part in PARTS]
     require(row["option"] in options, f"{key}.option", row["option"], " or ".join(options))
     return Metaparameter(name, row["option"], TYPES[row["type"]], row["range"], row["scale"], float(row["idle"]))
 

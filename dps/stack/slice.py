@@ -12,8 +12,17 @@ from torch import Tensor, nn
 class Slice(nn.Module):
     """S trials: their weights (S, ...), the masks of the weights that take part, and whether each has stayed finite."""
 
-    def __init__(self, initial: Sequence[Sequence[Tensor]], rows: int, dtype: torch.dtype):
-        """`initial` holds the weights of each trial, `rows` (S) at most, in the order of the model's parameters."""
+    def __init__(
+        self,
+        initial: Sequence[Sequence[Tensor]],
+        rows: int,
+        dtype: torch.dtype,
+        label_smoothing: Sequence[float] | None = None,
+    ):
+        """`initial` holds the weights of each trial, `rows` (S) at most, in the order of the model's parameters.
+
+        `label_smoothing` is that of each trial's loss, None where none has any.
+        """
         super().__init__()
         stacked = [_empty_rows(rows, weights.to(dtype)) for weights in initial[0]]
         for row, own in enumerate(initial):
@@ -23,6 +32,10 @@ class Slice(nn.Module):
         self.masks = nn.ParameterList()
         self.register_buffer("finite", torch.ones(rows, dtype=torch.bool))
         self.finite: Tensor
+        padded = None if label_smoothing is None else [*label_smoothing, *[0.0] * (rows - len(label_smoothing))]
+        smoothing = None if padded is None else torch.tensor(padded, dtype=torch.float64)
+        self.register_buffer("label_smoothing", smoothing)
+        self.label_smoothing: Tensor | None
 
     @torch.no_grad()
     def prune(self, masks: Sequence[Tensor]) -> None:
@@ -47,6 +60,8 @@ class Slice(nn.Module):
         yield from (weights.data for weights in self.weights)
         yield from (mask.data for mask in self.masks)
         yield self.finite
+        if self.label_smoothing is not None:
+            yield self.label_smoothing
 
 
 def _empty_rows(rows: int, parameter: Tensor) -> Tensor:

@@ -31,7 +31,8 @@ class Retired(NamedTuple):
 class Stack(nn.Module):
     """All trials of one study; `rows[r]` is the number of the trial in row r, or None where the row is idle.
 
-    `seeds` has by number the seed of a trial's initial weights.
+    `seeds` has by number the seed of a trial's initial weights, and `label_smoothing` that of each trial's loss, None
+    where no trial has any.
     """
 
     def __init__(
@@ -41,13 +42,20 @@ class Stack(nn.Module):
         trials_per_slice: int,
         examples_per_pass: int,
         dtype: torch.dtype = torch.float32,
+        label_smoothing: Mapping[int, float] | None = None,
     ):
         super().__init__()
         self.model, self.trials_per_slice, self.examples_per_pass = model, trials_per_slice, examples_per_pass
-        own = list(seeds.values())
+        own = list(seeds)
         shares = [own[first : first + trials_per_slice] for first in range(0, len(own), trials_per_slice)]
         self._slices = nn.ModuleList(
-            Slice([model.initial(seed) for seed in share], trials_per_slice, dtype) for share in shares
+            Slice(
+                [model.initial(seeds[trial]) for trial in share],
+                trials_per_slice,
+                dtype,
+                None if label_smoothing is None else [label_smoothing[trial] for trial in share],
+            )
+            for share in shares
         )
         self._networks: list[Callable[[Tensor], Tensor]] = []  # of the slices, made when they are where they will run
         self.rows: list[int | None] = [*seeds, *[None] * (len(shares) * trials_per_slice - len(seeds))]
@@ -113,7 +121,7 @@ class Stack(nn.Module):
         total = None
         for some_images, some_labels in self._passes(images, labels):
             logits = network(some_images)
-            losses = mean_losses(logits, some_labels)
+            losses = mean_losses(logits, some_labels, part.label_smoothing)
             if len(some_labels) < len(labels):
                 losses = losses * (len(some_labels) / len(labels))
             zero = logits.detach().flatten(1).mul(0).sum(1) + losses.detach().mul(0)  # or NaN: 0 times infinity is NaN

@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from dps.protocol.metaparameters import TABLE
 from dps.protocol.values import is_int
 from dps.storage import configurations, files, records
 
@@ -32,6 +33,7 @@ FORMER_KEYS = (
     *("callbacks.goal.error", "callbacks.goal.interval_steps", "callbacks.goal.race", "callbacks.goal.folder"),
     *("callbacks.goal.early_reject", "callbacks.goal.examples_per_block"),
 )
+OPTIONAL = tuple(one.option for one in TABLE if one.optional)  # null where they are absent
 SWEEP = Path(".hydra", "sweep.yaml")
 
 
@@ -103,21 +105,27 @@ def _claim(folder: Path, cfg: DictConfig, overrides: Sequence[str], metaparamete
 
 def differences(saved: Mapping[str, Any], asked: Any, metaparameters: Sequence[str]) -> list[str]:
     """In words, where two resolved configurations differ in what changes results, but for the `metaparameters`."""
-    here = dict(_flat(asked))
+    here = of_today(dict(_flat(asked)))
     there = of_today({key: value for key, value in _flat(saved) if key in here or key not in FORMER_KEYS})
-    absent = object()
     return [
         f"{key} is {_shown(there, key)} there and {_shown(here, key)} here"
         for key in dict.fromkeys([*there, *here])
-        if key not in metaparameters and _matters(key) and there.get(key, absent) != here.get(key, absent)
+        if _matters(key) and _compared(key, there, metaparameters) != _compared(key, here, metaparameters)
     ]
 
 
 def of_today(flat: Mapping[str, Any]) -> dict[str, Any]:
     """A recorded configuration, by dotted key, in the words of today, with what could not be set before 0.2."""
-    return {"precision": "ieee", "replicate": 0} | {
+    return {"precision": "ieee", "replicate": 0} | dict.fromkeys(OPTIONAL) | {
         key: FORMER_TARGETS.get(value, value) if key.endswith("._target_") else value for key, value in flat.items()
     }
+
+
+def _compared(key: str, flat: Mapping[str, Any], metaparameters: Sequence[str]) -> Any:
+    """What must be the same of a value: of a metaparameter, whether trials have it."""
+    if key in metaparameters:
+        return key not in OPTIONAL or flat[key] is not None
+    return flat.get(key, ...)
 
 
 def _flat(node: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

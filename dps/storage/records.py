@@ -115,7 +115,7 @@ def _read_rows(path: Path, shared: Mapping[str, Any] = MappingProxyType({})) -> 
     rows: dict[int, Row] = {}
     for line, values in lines:
         try:
-            row = parsed({"replicate": "0"} | dict(zip(header, values, strict=True)))
+            row = parsed(dict(zip(header, values, strict=True)))
         except ValueError as error:
             raise damaged(path, f"line {line}, column {error}", REMEDY) from None
         for name, value in shared.items():

@@ -52,6 +52,7 @@ KNOWN = _BEFORE | {row.name: Column(row.type, row.range) for row in metaparamete
 DECLARED = Column(float)
 TYPES = {name: column.type for name, column in KNOWN.items()}
 COLUMNS = tuple(KNOWN)
+ADDED = tuple(row.name for row in metaparameters.ADDED)
 FORMERLY_ABSENT = ("replicate",)  # from records of before version 0.2
 Row = dict[str, Any]
 
@@ -64,11 +65,14 @@ def with_declared(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def expected(header: Sequence[str]) -> tuple[str, ...]:
-    """The columns of a record with as many declared metaparameters as the header has, by the names that it has."""
-    known = [name for name in COLUMNS if name in header or name not in FORMERLY_ABSENT]
+    """The columns of a record with as many declared metaparameters as the header has, by the names that it has.
+
+    Those that were added since may be among the declared ones, or absent.
+    """
+    known = [name for name in COLUMNS if name not in ADDED and (name in header or name not in FORMERLY_ABSENT)]
     first = len(known) - len(_AFTER)
-    there = with_declared(header[first : first + max(0, len(header) - len(known))])
-    return tuple(name for name in there if name in header or name not in FORMERLY_ABSENT)
+    others = header[first : first + max(0, len(header) - len(known))]
+    return (*known[:first], *dict.fromkeys(name for name in others if name not in known), *known[first:])
 
 
 def types(names: Sequence[str], rows: Sequence[Row]) -> dict[str, type[str | float]]:
@@ -80,12 +84,12 @@ def types(names: Sequence[str], rows: Sequence[Row]) -> dict[str, type[str | flo
 
 
 def parsed(texts: Mapping[str, str]) -> Row:
-    """The values of a row's texts, None where a number is empty.
+    """The values of a row's texts, None where a number is empty; a record of before replicates is that of replicate 0.
 
     ValueError, which begins with the column, where they are not of its type or range or do not fit together.
     """
     row: Row = {}
-    for name, text in texts.items():
+    for name, text in ({"replicate": "0"} | dict.fromkeys(ADDED, "") | dict(texts)).items():
         kind = TYPES.get(name) or (int if text.lstrip("-").isdecimal() else float)
         try:
             row[name] = kind(text) if text or kind is str else None
