@@ -16,6 +16,24 @@ def test_mean_losses_keep_trials_apart() -> None:
     torch.testing.assert_close(mean_losses(logits, labels), torch.stack(expected), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(("dtype", "atol"), [(torch.float32, 0), (torch.float64, 1e-12)])
+def test_label_smoothing_is_torchs_trial_by_trial(dtype: torch.dtype, atol: float) -> None:
+    logits = 3 * torch.randn(4, 33, 10, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    labels, smoothing = torch.arange(33) % 10, [0.1, 0.0, 0.3, 1.0]
+    leaves = [logits.clone().requires_grad_() for _ in range(2)]
+    ours = mean_losses(leaves[0], labels, torch.tensor(smoothing, dtype=torch.float64))
+    theirs = [
+        F.cross_entropy(one, labels, reduction="none", label_smoothing=own).mean()
+        for one, own in zip(leaves[1], smoothing, strict=True)
+    ]
+    torch.testing.assert_close(ours, torch.stack(theirs), rtol=0, atol=atol)
+    for losses in (ours, torch.stack(theirs)):
+        losses.backward(torch.ones_like(losses))
+    assert leaves[0].grad is not None and leaves[1].grad is not None
+    torch.testing.assert_close(leaves[0].grad, leaves[1].grad, rtol=0, atol=atol)
+    assert torch.equal(ours[1], mean_losses(logits[1:2], labels)[0])
+
+
 @pytest.mark.parametrize("examples_per_pass", [1, 10, 25, 100])
 @pytest.mark.parametrize("network", [SIMPLE_CNN, RESNET8], ids=["simple_cnn", "resnet8"])
 def test_every_trials_mean_loss_and_error(network: Network, examples_per_pass: int) -> None:

@@ -1,13 +1,16 @@
 """The LightningModule: what a study's trials do, step by step, against plain PyTorch."""
 
 import itertools
+import math
+from collections.abc import Iterable
 from pathlib import Path
 
+import plain
 import pytest
 import torch
 import torch.nn.functional as F
 from command import dps
-from torch import Tensor
+from torch import Tensor, nn
 
 from dps.data import StudyData, sources
 from dps.models import SimpleCNN
@@ -18,6 +21,14 @@ MOMENTUM = {4: 0.9, 0: 0.0, 7: 0.5}
 DECAY_STEPS = {4: 3, 0: 20, 7: 8}
 END_FACTOR = {4: 0.1, 0: 0.01, 7: 1.0}
 LINEAR = ["lr_schedule=linear", "lr_schedule.decay_steps=[3,20,8]", "lr_schedule.end_factor=[0.1,0.01,1]"]
+OF_TODAY = {  # of each trial
+    "weight_decay": {4: 0.1, 0: 0.0, 7: 0.5},
+    "beta1": {4: 0.9, 0: 0.0, 7: 0.5},
+    "beta2": {4: 0.999, 0: 0.9, 7: 0.99},
+    "eps": {4: 1e-8, 0: 1e-3, 7: 1e-6},
+    "warmup_steps": {4: 0, 0: 2, 7: 6},
+    "label_smoothing": {4: 0.1, 0: 0.0, 7: 0.3},
+}
 History = list[dict[int, list[Tensor]]]  # the fixture `history`
 
 
@@ -77,6 +88,55 @@ def test_every_trial_follows_its_own_metaparameters(
             for own, other in zip(ours[trial], theirs, strict=True):
                 torch.testing.assert_close(own, other, rtol=0, atol=1e-10)
     assert (history[0][0][0] - history[-1][0][0]).abs().max() > 1e-4
+
+
+def torchs(optimizer: str, weights: Iterable[nn.Parameter], trial: int) -> torch.optim.Optimizer:
+    own = {name: values[trial] for name, values in OF_TODAY.items()}
+    if optimizer == "nesterov":
+        momentum = {4: 0.9, 0: 0.1, 7: 0.5}[trial]
+        return torch.optim.SGD(weights, LR[trial], momentum, weight_decay=own["weight_decay"], nesterov=True)
+    make = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimizer]
+    return make(weights, LR[trial], (own["beta1"], own["beta2"]), own["eps"], own["weight_decay"])
+
+
+@pytest.mark.parametrize(("optimizer", "cosine"), [("adamw", True), ("adam", False), ("nesterov", True)])
+def test_optimizers_and_schedules_of_today_are_torchs(
+    tmp_path: Path, history: History, optimizer: str, cosine: bool
+) -> None:
+    """Trials with values of their own, pruned, in slices of two and passes of three, beside a plain loop of each."""
+    names = ["optimizer.weight_decay", "lr_schedule.warmup_steps", "loss.label_smoothing"]
+    names += [] if optimizer == "nesterov" else ["optimizer.beta1", "optimizer.beta2", "optimizer.eps"]
+    typed = [f"{name}={list(OF_TODAY[name.rpartition('.')[2]].values())}" for name in names]
+    typed += ["optimizer.momentum=[0.9,0.1,0.5]"] if optimizer == "nesterov" else []
+    if cosine:
+        typed += ["lr_schedule=cosine", "lr_schedule.decay_steps=[3,20,8]", "lr_schedule.end_factor=[0.1,0.01,1]"]
+    typed += ["trial=[4,0,7]", f"optimizer.lr={list(LR.values())}", f"optimizer={optimizer}", "batch_size=8"]
+    typed += ["stack.trials_per_slice=2", "stack.examples_per_pass=3", "stack.products=false", "sparsity=0.5"]
+    done = dps(tmp_path, *typed, "trainer.precision=64-true", "goal.error=0", f"max_steps={STEPS}")
+    assert (done.code, len(history)) == (0, STEPS + 1), done.stderr
+    images = sources.digits()
+    data = StudyData(lambda: images, batch_size=8, seed=0)
+    data._place(images, torch.device("cpu"), torch.float64)
+    for trial, lr in LR.items():
+        weights, warm = [nn.Parameter(value.clone()) for value in history[0][trial]], OF_TODAY["warmup_steps"][trial]
+        ends = zip(history[0][trial], history[-1][trial], strict=True)  # biases start at zero
+        masks, one = [(start if start.ndim > 1 else end) != 0 for start, end in ends], torchs(optimizer, weights, trial)
+        for step in range(STEPS):
+            since = min(max(step - warm, 0) / DECAY_STEPS[trial], 1)
+            wave = END_FACTOR[trial] + (1 - END_FACTOR[trial]) * (1 + math.cos(math.pi * since)) / 2
+            factor = (step + 1) / warm if step < warm else wave if cosine else 1.0
+            one.param_groups[0]["lr"] = lr * factor
+            for value, recorded in zip(weights, history[step][trial], strict=True):
+                torch.testing.assert_close(value.detach(), recorded, rtol=0, atol=1e-10)
+            rows, smoothing = data.stream().indices(step), OF_TODAY["label_smoothing"][trial]
+            logits = plain.simple_cnn(weights, data.train_images[rows])
+            loss = F.cross_entropy(logits, data.train_labels[rows], label_smoothing=smoothing)
+            for value, mask, gradient in zip(weights, masks, torch.autograd.grad(loss, weights), strict=True):
+                value.grad = gradient * mask
+            one.step()
+        for value, recorded, mask in zip(weights, history[-1][trial], masks, strict=True):
+            torch.testing.assert_close(value.detach(), recorded, rtol=0, atol=1e-10)
+            assert not recorded[~mask].any() and not mask.all()
 
 
 def test_pruned_weights_never_come_back(tmp_path: Path, history: History) -> None:

@@ -60,6 +60,7 @@ def test_the_record_is_the_resolved_configuration(study: Path) -> None:
         {"lr_schedule__decay_steps": 3, "lr_schedule__end_factor": 0.1, "space": {"lr": "interval(0,1)"}},
         {"data__root": "elsewhere", "data__download": True},
         {"trainer__devices": 2, "logger": {"name": "csv"}, "callbacks": {"bar": {"refresh": 1}}},
+        {"optimizer__weight_decay": None, "lr_schedule__warmup_steps": None, "loss": {"label_smoothing": None}},
         {"bookkeeping": {"checkpoint": {"every_seconds": 0}}, "metaparameters": {"warmup": {"idle": 0}}},
     ],
 )
@@ -72,6 +73,17 @@ def test_what_changes_no_result_is_accepted_and_never_overwritten(study: Path, c
 def test_metaparameters_that_the_study_does_not_have_are_compared(study: Path) -> None:
     with pytest.raises(ValueError, match=r"\(optimizer\.momentum is 0\.9 there and 0\.8 here\)"):
         ownership.claim(study, config(optimizer__lr=0.3, optimizer__momentum=0.8), [], ["optimizer.lr"])
+
+
+def test_trials_with_and_without_weight_decay_lie_in_folders_apart(tmp_path: Path) -> None:
+    for there, here in ((None, 0.1), (0.1, None)):
+        folder = tmp_path / f"{there}"
+        ownership.claim(folder, config(optimizer__weight_decay=there), [])
+        (folder / "trials.csv").touch()
+        named = {None: "null", 0.1: "0.1"}
+        with pytest.raises(ValueError, match=f"weight_decay is {named[there]} there and {named[here]} here"):
+            ownership.claim(folder, config(optimizer__weight_decay=here), [], OPTIONS)
+    ownership.claim(tmp_path / "0.1", config(optimizer__weight_decay=0.2), [], OPTIONS)
 
 
 def test_the_most_trials_that_a_sweep_asked_for_are_known(study: Path) -> None:

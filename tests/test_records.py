@@ -12,12 +12,13 @@ import pandas as pd
 import pytest
 import yaml
 
+from dps.protocol.metaparameters import ADDED
 from dps.storage import configurations, records
 
 ORDER = (
     "workload,dataset,model,optimizer,lr_schedule,pruning,batch_size,sparsity,replicate,trial,seed,lr,momentum,decay_steps,"
-    "end_factor,goal_error,interval_steps,max_steps,status,steps_to_result,steps_run,validation_error,test_error,"
-    "train_seconds,evaluate_seconds"
+    "end_factor,warmup_steps,beta1,beta2,eps,weight_decay,label_smoothing,goal_error,interval_steps,max_steps,"
+    "status,steps_to_result,steps_run,validation_error,test_error,train_seconds,evaluate_seconds"
 )
 
 
@@ -115,7 +116,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
         ("lr,momentum", "rate,momentum", r"lacks the column lr;"),
         ("train_seconds,", "train_seconds,extra,", r"unknown column extra;"),
         ("lr,momentum", "momentum,lr", r"does not name the columns in the order workload,"),
-        ("w,,", "w,", r"line 2 has 24 values, not 25"),
+        ("w,,", "w,", r"line 2 has 30 values, not 31"),
         ("w,,", '"w,,', r"line \d: "),
         (",,,\n", ",,,", r"line 2 is cut short"),
         ("w,,", "w\udcff,,", r"is not UTF-8 text"),
@@ -303,6 +304,35 @@ def test_a_record_of_before_replicates_is_of_replicate_0_and_goes_on(tmp_path: P
     assert before["replicate"].tolist() == [0, 0] and before["wd"].tolist()[1] == 0.25
     records.merge(tmp_path, [row(2)])
     assert records.read(tmp_path)["trial"].tolist() == [0, 1, 2] and "replicate" in path.read_text()
+
+
+def test_a_record_of_before_weight_decay_is_read_and_goes_on(tmp_path: Path) -> None:
+    records.merge(tmp_path, [row(0, lr=0.5), row(1, wd=0.25)], ["wd"])
+    path, added = tmp_path / records.FILE, [one.name for one in ADDED]
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    kept = [at for at, name in enumerate(lines[0]) if name not in added]
+    path.write_text("".join(",".join(line[at] for at in kept) + "\n" for line in lines))
+    before = records.read(tmp_path)
+    assert before["wd"].tolist()[1] == 0.25 and before[added].isna().all(axis=None)
+    same = {"trial": 0, "seed": 0, "lr": 0.5}
+    records.refuse_conflict(tmp_path, [same])
+    with pytest.raises(ValueError, match=r"trial 0 with optimizer\.weight_decay=null, not 0\.1"):
+        records.refuse_conflict(tmp_path, [{**same, "weight_decay": 0.1}])
+    records.merge(tmp_path, [row(2, weight_decay=0.1)])
+    assert records.read(tmp_path)["weight_decay"].isna().tolist() == [True, True, False]
+
+
+def test_a_column_that_a_configuration_declared_before_it_was_known(tmp_path: Path) -> None:
+    records.merge(tmp_path, [row(0, wd=0.25)], ["wd"])
+    path = tmp_path / records.FILE
+    header, values = (line.split(",") for line in path.read_text().splitlines())
+    at = header.index("warmup_steps")
+    last = header.index("label_smoothing") + 1  # after which the declared ones stand
+    there = [*header[:at], "wd", "warmup_steps", *header[last + 1 :]]
+    path.write_text(",".join(there) + "\n" + ",".join([*values[:at], "0.25", "12", *values[last + 1 :]]) + "\n")
+    found = records.read(tmp_path).iloc[0]
+    assert (found["wd"], found["warmup_steps"]) == (0.25, 12) and pd.isna(found["beta1"])
+    assert records.metaparameters_of(records.read(tmp_path))[-1] == "wd"
 
 
 def test_best_is_the_lowest_trial_of_the_least_steps(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from dps.analysis.columns import CHECKS, GRID, PARTS, REPLICATE
 from dps.analysis.study_folder import StudyFolder
+from dps.protocol.metaparameters import TABLE
 from dps.storage import ownership
 
 # Keys of .hydra/config.yaml that the columns have, or in which studies of one grid may differ.
@@ -47,7 +48,8 @@ def _settings(study: StudyFolder) -> dict[str, Any]:
         free = (*FREE, *(one.option for one in study.metaparameters))
         kept = {key: value for key, value in ownership.of_today(study.config).items() if not _is_free(key, free)}
         settings |= kept | {"trainer.precision": study.config.get("trainer.precision")}
-    return settings | ({"space": study.space} if study.space else {})
+    optional = {one.name: "absent" if study.trials[one.name].isna().all() else "given" for one in TABLE if one.optional}
+    return settings | optional | ({"space": study.space} if study.space else {})
 
 
 def _is_free(key: str, free: Sequence[str]) -> bool:

@@ -94,7 +94,7 @@ def _added(name: str, row: Any) -> bool:
 def _declared(name: str, row: Any) -> Metaparameter:
     key = f"metaparameters.{name}"
     require(name.isidentifier() and name not in {known.name for known in TABLE}, "metaparameters", name, "a new name")
-    wanted = [field.name for field in fields(Metaparameter) if field.name != "name"]
+    wanted = [field.name for field in fields(Metaparameter) if field.name not in ("name", "optional")]
     right = isinstance(row, Mapping) and sorted(map(str, row)) == sorted(wanted)
     require(right, key, row, f"a mapping with the keys {', '.join(wanted)}")
     require(row["type"] in list(TYPES), f"{key}.type", row["type"], f"one of {', '.join(TYPES)}")

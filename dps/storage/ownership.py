@@ -116,9 +116,11 @@ def differences(saved: Mapping[str, Any], asked: Any, metaparameters: Sequence[s
 
 def of_today(flat: Mapping[str, Any]) -> dict[str, Any]:
     """A recorded configuration, by dotted key, in the words of today, with what could not be set before 0.2."""
-    return {"precision": "ieee", "replicate": 0} | dict.fromkeys(OPTIONAL) | {
-        key: FORMER_TARGETS.get(value, value) if key.endswith("._target_") else value for key, value in flat.items()
-    }
+    return (
+        {"precision": "ieee", "replicate": 0}
+        | dict.fromkeys(OPTIONAL)
+        | {key: FORMER_TARGETS.get(value, value) if key.endswith("._target_") else value for key, value in flat.items()}
+    )
 
 
 def _compared(key: str, flat: Mapping[str, Any], metaparameters: Sequence[str]) -> Any:

@@ -81,11 +81,11 @@ def draw(subject: Subject, trials: pd.DataFrame, metaparameters: Sequence[Metapa
 
 
 def _planes(trials: pd.DataFrame, metaparameters: Sequence[Metaparameter]) -> list[Plane]:
-    """Learning rate against momentum, or where there is none the steps run; the decay's; and it against all others."""
+    """Learning rate against momentum, or where there is none the steps run; the decay's; it against what else varies."""
     known = {one.name: Quantity(one.name, one.scale) for one in metaparameters if one.name in trials}
     lr, momentum, *decay = (known.pop(name) for name in ("lr", "momentum", "decay_steps", "end_factor"))
     has_momentum = trials["momentum"].notna().any()
-    others = [Plane(f"_{safe(name)}", lr, quantity) for name, quantity in known.items()]
+    others = [Plane(f"_{safe(name)}", lr, one) for name, one in known.items() if trials[name].nunique() > 1]
     return [Plane("", lr, momentum if has_momentum else STEPS_RUN), Plane("_decay", *decay), *others]
 
 

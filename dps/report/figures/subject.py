@@ -23,8 +23,11 @@ NAMES = {
     "sgd": "SGD",
     "momentum": "Momentum",
     "nesterov": "Nesterov",
+    "adam": "Adam",
+    "adamw": "AdamW",
     "snip": "SNIP",
 }
+ORDER = ("sgd", "momentum", "nesterov", "adam", "adamw")  # of optimizers
 Key = Mapping[str, Any]
 
 
@@ -90,7 +93,7 @@ def subjects(frame: pd.DataFrame) -> list[Subject]:
 
 
 def families(members: Sequence[Subject]) -> list[Family]:
-    """The subjects by what they share but for the optimizer: SGD first, then Momentum, Nesterov and any others."""
+    """The subjects by what they share but for the optimizer: SGD first, then the others in ORDER, then any more."""
     columns = ("dataset", "model", "lr_schedule", "goal_error", "pruning")
     found: dict[tuple[Any, ...], list[Subject]] = {}
     for subject in sorted(members, key=lambda subject: _rank(subject.key["optimizer"])):
@@ -137,8 +140,7 @@ def _by_optimizer(group: Sequence[Subject]) -> dict[str, Subject]:
 
 
 def _rank(optimizer: str) -> int:
-    order = ("sgd", "momentum", "nesterov")
-    return order.index(optimizer) if optimizer in order else len(order)
+    return ORDER.index(optimizer) if optimizer in ORDER else len(ORDER)
 
 
 def _name(base: Sequence[str], key: Key, keys: Sequence[Key]) -> str:
