@@ -81,7 +81,7 @@ def draw(subject: Subject, trials: pd.DataFrame, metaparameters: Sequence[Metapa
 
 
 def _planes(trials: pd.DataFrame, metaparameters: Sequence[Metaparameter]) -> list[Plane]:
-    """Learning rate against momentum, or where there is none the steps run; the decay's; it against what else varies."""
+    """Learning rate against momentum, or where there is none the steps run; the decay's; it against all that varies."""
     known = {one.name: Quantity(one.name, one.scale) for one in metaparameters if one.name in trials}
     lr, momentum, *decay = (known.pop(name) for name in ("lr", "momentum", "decay_steps", "end_factor"))
     has_momentum = trials["momentum"].notna().any()
