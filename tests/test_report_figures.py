@@ -193,6 +193,18 @@ def test_trials_of_sgd_are_shown_over_the_steps_they_ran_and_a_decay_in_a_figure
         assert sorted(marks) == sorted(zip(trials[x].astype(float), trials[y].astype(float), strict=True))
 
 
+def test_trials_of_adamw_are_shown_over_what_was_searched_and_not_over_what_was_fixed() -> None:
+    trials = made_up_trials((4,), (0.0,), optimizer="adamw", workload="w")
+    searched = {"beta1": 1 - 0.5 ** (1 + trials.index), "weight_decay": 10.0**-trials.index}
+    trials = trials.assign(momentum=math.nan, beta2=0.999, eps=1e-8, **searched)
+    figures = drawn(made_up(trials), "3")
+    assert list(figures) == ["figure_3_w", "figure_3_w_beta1", "figure_3_w_weight_decay"]
+    heights = {name: shown(figures[f"figure_3_w_{name}"])["S=0%, B=4"] for name in searched}
+    assert heights["beta1"].get_ylabel() == "1 \N{MINUS SIGN} beta1"
+    marks = [y for line in heights["beta1"].lines if line.get_label() != "best" for _, y in xy(line).tolist()]
+    assert sorted(marks) == pytest.approx(sorted(1 - trials["beta1"]))
+
+
 def test_a_missing_study_is_an_empty_panel_that_says_so() -> None:
     trials = made_up_trials(batch_sizes=(4, 16), sparsities=(0.0, 0.9))
     trials = trials[(trials["batch_size"] == 4) | (trials["sparsity"] == 0)]

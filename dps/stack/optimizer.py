@@ -81,11 +81,14 @@ class StackOptimizer(torch.optim.Optimizer, ABC):
             lr = group["lr"] * self.schedule(group["step"], **{name: group[name] for name in self.schedule_names})
             group["step"] += 1
             values = self.values(group, lr)
+            shaped: dict[int, dict[str, Tensor]] = {}  # by the number of a weight's dimensions
             for weight in group["params"]:
                 if weight.grad is None:  # the network does not use it
                     continue
-                per_row = (-1,) + (1,) * (weight.ndim - 1)
-                self.update(weight, **{name: one.view(per_row) for name, one in values.items()})
+                if weight.ndim not in shaped:
+                    per_row = (-1,) + (1,) * (weight.ndim - 1)
+                    shaped[weight.ndim] = {name: one.view(per_row) for name, one in values.items()}
+                self.update(weight, **shaped[weight.ndim])
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
