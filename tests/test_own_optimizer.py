@@ -21,7 +21,7 @@ History = list[dict[int, list[Tensor]]]  # the fixture `history`
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the two files, on the import path."""
     section = PAGE.read_text().partition("\n## An optimizer\n")[2].partition("\n## ")[0]
-    files = re.findall(r"^`([\w/.]+)`, .*\n\n```\w+\n(.*?)```", section, re.MULTILINE | re.DOTALL)
+    files = re.findall(r"^`([\w/.]+)`, [^\n]*\n\n```\w+\n(.*?)```", section, re.MULTILINE | re.DOTALL)
     assert [name for name, _ in files] == ["my_optimizers.py", "conf/optimizer/lion.yaml"]
     for name, text in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
