@@ -39,14 +39,9 @@ def job(cfg: DictConfig) -> int | None:
 def _run(cfg: DictConfig) -> int | None:
     job = HydraConfig.get()
     try:
-        refuse_renaming(job.overrides.task)
-        targets.allow_own(job.runtime)
-        OmegaConf.resolve(named(cfg, job.runtime.choices, job.runtime.output_dir))
         trials = job.sweeper.trials if job.mode == RunMode.MULTIRUN else None
-        steps_to_result = run(Study.parse(cfg), list(job.overrides.task), trials)
+        steps_to_result = run_composed(cfg, trials)
     except Exception as error:
-        with suppress(OSError), (Path(job.runtime.output_dir) / f"{job.job.name}.log").open("a") as log:
-            traceback.print_exc(file=log)
         if job.mode == RunMode.RUN:
             errors.stop("dps", error)
         reason = errors.one_line(error)
@@ -57,3 +52,18 @@ def _run(cfg: DictConfig) -> int | None:
             terminal.show([Path(cfg.folder)])
         return steps_to_result
     raise RuntimeError(reason)  # not chained to the error, whose frames hold all that the study had in memory
+
+
+def run_composed(cfg: DictConfig, trials_of_sweep: int | None) -> int | None:
+    """Check and run the job that Hydra has composed, and return its K*; its log gets the traceback of what fails."""
+    job = HydraConfig.get()
+    try:
+        refuse_renaming(job.overrides.task)
+        targets.allow_own(job.runtime)
+        OmegaConf.resolve(named(cfg, job.runtime.choices, job.runtime.output_dir))
+        typed = [*targets.config_dir_typed(job.runtime), *job.overrides.task]
+        return run(Study.parse(cfg), typed, trials_of_sweep)
+    except Exception:
+        with suppress(OSError), (Path(job.runtime.output_dir) / f"{job.job.name}.log").open("a") as log:
+            traceback.print_exc(file=log)
+        raise

@@ -39,6 +39,7 @@ def dps(folder: Path, *arguments: str, cache: str = CACHE.name) -> Done:
         mock.patch.object(sys, "argv", ["dps", *arguments]),
         mock.patch.dict(os.environ, DPS_CACHE=cache),
         mock.patch.object(errors, "SHOW_TRACEBACK", False),
+        mock.patch.object(sys, "path", sys.path[:]),  # which --config-dir adds to
         contextlib.chdir(folder),
         contextlib.redirect_stdout(stdout),
         contextlib.redirect_stderr(stderr),

@@ -27,6 +27,7 @@ def command(study: StudyFolder) -> str:
     Otherwise the trials are listed with their metaparameters, and without a record of what was typed so are the groups.
     """
     typed = {_key(override): override for override in _typed(study)}
+    flags = [typed.pop(key) for key in list(typed) if key.startswith("--")]
     head = [typed.pop(key, f"{key}={_text(study.first[key])}") for key in ALWAYS]
     typed.pop("trial", None)
     if study.overrides is not None and study.searched:
@@ -35,10 +36,10 @@ def command(study: StudyFolder) -> str:
         sweep = [f"hydra.sweeper.trials={study.trials_asked}"]
         if typed.pop("replicate", None):
             sweep.append(f"hydra.sweeper.replicates={study.first['replicate'] + 1}")
-        return shlex.join(["dps", "-m", *head, *sweep, *typed.values()])
+        return shlex.join(["dps", *flags, "-m", *head, *sweep, *typed.values()])
     for metaparameter in study.metaparameters:
         typed.pop(metaparameter.option, None)
-    return shlex.join(["dps", *head, *typed.values(), *_listed(study)])
+    return shlex.join(["dps", *flags, *head, *typed.values(), *_listed(study)])
 
 
 def _typed(study: StudyFolder) -> list[str]:

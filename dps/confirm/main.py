@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="a study, or a sweep with all of its studies")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="where to train, as data.root=FOLDER")
+    parser.add_argument("--config-dir", type=Path, metavar="FOLDER", help="that of `dps`, where code of your own lies")
     parser.add_argument("--configurations", default="5", metavar="C", help="of each study, the best; default: 5")
     parser.add_argument("--seeds", default="24", metavar="S", help=f"of each, at least {LEAST_SEEDS}; default: 24")
     parser.add_argument(
@@ -57,7 +58,11 @@ def _confirm(typed: argparse.Namespace) -> None:
     times = None if typed.times is None else _times(typed.times)
     from dps.confirm import table
     from dps.confirm.plan import plan
+    from dps.engine import targets
 
+    if typed.config_dir is not None:
+        require(typed.config_dir.is_dir(), "--config-dir", typed.config_dir, "a folder")
+        targets.allow_folders([typed.config_dir])
     studies = plan(typed.folder, count, times, typed.overrides)
     _train(studies, seeds, typed.overrides)
     table.show(studies)

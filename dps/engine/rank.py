@@ -31,8 +31,9 @@ def train(parent: Connection) -> None:
     _log_to(parent)
     with signals.stopping("dps"):
         try:
-            from dps.engine import fit
+            from dps.engine import fit, targets
 
+            targets.import_own()
             fit.fit_here(study)
         except signals.Stopped as stop:
             _end(parent, stop.kept, stop.exit_code)

@@ -8,6 +8,7 @@ import importlib
 import importlib.machinery
 import os
 import pkgutil
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,16 +27,44 @@ HOLDS = {
         *("pytorch_lightning.strategies", "pytorch_lightning.profilers"),
     ),
 }
-ALLOWED = "DPS_ALLOW"  # an environment variable, so that ranks and jobs in other processes have it too
+# Environment variables, so that ranks and jobs in other processes have them too.
+ALLOWED = "DPS_ALLOW"  # names of packages
+IMPORTED = "DPS_CONFIG_DIRS"  # the folders of --config-dir
 
 
 def allow_own(runtime: Any) -> None:
-    """Allow the modules that lie in the folder of --config-dir, or beside it, as Hydra's `runtime` has it."""
-    folders = [Path(source.path) for source in runtime.config_sources if source.provider == "command-line"]
+    """Import from the folder of --config-dir, as Hydra's `runtime` has it; allow what lies there, and beside it."""
+    allow_folders(_config_dirs(runtime))
+
+
+def allow_folders(folders: Iterable[Path]) -> None:
+    """Import from these folders, where nothing else has a name; allow the modules that lie in them, or beside them."""
     places = [place.resolve() for folder in folders for place in (folder, folder.parent)]
+    imported = [*filter(None, os.environ.get(IMPORTED, "").split(os.pathsep)), *map(str, places[::2])]
+    if not imported:
+        return
+    os.environ[IMPORTED] = os.pathsep.join(dict.fromkeys(imported))
+    import_own()
     own = {name for place in places for name in _modules(place)} - {"dps", "callbacks"}
     if names := sorted({*_allowed(), *own}):
         os.environ[ALLOWED] = ",".join(names)
+
+
+def import_own() -> None:
+    """Put the folders of --config-dir, which the user has named, at the end of the path of imports."""
+    folders = filter(None, os.environ.get(IMPORTED, "").split(os.pathsep))
+    sys.path += [folder for folder in folders if folder not in sys.path]
+
+
+def config_dir_typed(runtime: Any) -> list[str]:
+    """--config-dir as it can be typed again, relative to where the command is typed where it lies there."""
+    here = Path.cwd()
+    folders = [folder.relative_to(here) if folder.is_relative_to(here) else folder for folder in _config_dirs(runtime)]
+    return [f"--config-dir={folder}" for folder in folders]
+
+
+def _config_dirs(runtime: Any) -> list[Path]:
+    return [Path(source.path) for source in runtime.config_sources if source.provider == "command-line"]
 
 
 def refuse_foreign(given: Mapping[str, Any]) -> None:
