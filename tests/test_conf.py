@@ -98,7 +98,7 @@ def test_data_is_made_without_being_loaded(composed: Composed, name: str) -> Non
     data = hydra.utils.instantiate(composed(f"data={name}").data, batch_size=32, seed=5)
     assert (data.batch_size, data.seed) == (32, 5)
     inspect.signature(data.load).bind(**data.source)
-    assert data.standardise == ("channel" if name.startswith("cifar10") else "all")
+    assert data.standardise == ("channel" if name.startswith(("cifar10", "breast")) else "all")
 
 
 @pytest.mark.parametrize(("name", "parameters"), [("simple_cnn", 62_346), ("resnet8", 75_050)])

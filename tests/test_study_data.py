@@ -282,3 +282,41 @@ def test_mnist_as_configured(data_sets: Path) -> None:
     pixels = torch.cat([data.train_images, data.validation_images]).double()
     assert abs(float(pixels.mean())) < 1e-6
     assert abs(float(pixels.std(correction=0)) - 1) < 1e-6
+
+
+def tabular() -> Images:
+    """Features of very different scales, float64 (N, D)."""
+    generator = np.random.default_rng(2)
+    scales = np.array([1e-3, 1.0, 1e4])
+    train, test = (torch.from_numpy(generator.normal(5, 2, (n, 3)) * scales) for n in (60, 20))
+    return Images(train, torch.arange(60) % 2, test, torch.arange(20) % 2)
+
+
+@pytest.mark.parametrize("standardise", ["all", "channel", None])
+def test_features_are_standardised_and_stay_what_they_are(standardise: Standardise) -> None:
+    read, before = tabular(), tabular()
+    data = attached(StudyData(lambda: read, 6, 0, standardise, image_shape=[3]), precision="64-true")
+    axes = 0 if standardise == "channel" else (0, 1)
+    features = before.train.numpy()
+    mean, std = features.mean(axes, keepdims=True), features.std(axes, keepdims=True)
+    if standardise is None:
+        mean, std = np.zeros_like(mean), np.ones_like(std)
+    found = np.sort(torch.cat([data.validation_images, data.train_images]).numpy(), axis=0)
+    np.testing.assert_allclose(found, np.sort((features - mean) / std, axis=0), rtol=1e-12)
+    np.testing.assert_allclose(data.test_images, (before.test.numpy() - mean) / std, rtol=1e-12)
+    assert torch.equal(read.train, before.train)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda x: x.index_fill(1, torch.tensor([2]), 0.1), r"feature 2 \(from 0\) has the same value"),
+        (lambda x: x / 0, "the training file holds values that are not finite"),
+        (lambda x: x.long(), r"the training file holds torch\.int64, where uint8 or floating-point is expected"),
+    ],
+)
+def test_features_that_cannot_be_standardised_are_refused(change: Any, sentence: str) -> None:
+    read = tabular()
+    wrong = Images(change(read.train), read.train_labels, read.test, read.test_labels)
+    with pytest.raises(ValueError, match=sentence):
+        attached(StudyData(lambda: wrong, 6, 0, "channel"))

@@ -1,4 +1,4 @@
-"""Where images come from, and the data of a study."""
+"""Where images and features come from, and the data of a study."""
 
 from dps.data.study_data import Stream, StudyData
 

@@ -28,7 +28,10 @@ IsWhole = Callable[[str], bool]
 
 @dataclass(frozen=True)
 class Images:
-    """A training file and a test file: images uint8 (N, C, H, W), labels int64 (N,)."""
+    """A training file and a test file: images uint8 (N, C, H, W), or features of any floating-point type (N, ...).
+
+    Labels are int64 (N,).
+    """
 
     train: Tensor
     train_labels: Tensor

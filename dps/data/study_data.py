@@ -1,6 +1,7 @@
 """The data of a study: split, standardised, kept on the device, and served as an endless stream of full batches.
 
-Dimensions: N examples, B examples in a global batch, C channels, H height, W width.
+Dimensions: N examples, B examples in a global batch, C channels, H height, W width. Where images (N, C, H, W) are said,
+float features (N, C) or (N, C, ...) are meant too: C is then the number of features, or what comes first.
 """
 
 import itertools
@@ -20,7 +21,8 @@ from dps.protocol.values import require
 _SPLIT, _EPOCH = 0, 1  # what a permutation is for: part of its seed
 _PIXEL_LEVELS = 256
 Standardise = Annotated[Literal["all", "channel"] | None, Field(description="all, channel or null")]
-Shape = Annotated[list[Positive], Field(min_length=3, max_length=3, description="channels, height and width")]
+_EXAMPLE = "the shape of an example, as [channels, height, width]"
+Shape = Annotated[list[Positive], Field(min_length=1, description=_EXAMPLE)]
 
 
 class Stream:
@@ -67,9 +69,10 @@ class StudyData(pl.LightningDataModule):
         batch_size: examples in a global batch, shared evenly by the ranks.
         seed: determines the split and the order of the training examples.
         train_examples: how many are known to be left for training, null if that is not known beforehand.
-        image_shape: channels, height and width of the images, null if they are not known beforehand.
+        image_shape: channels, height and width of the images, or the shape of an example's features, null if it is not
+            known beforehand.
         standardise: pixels by one mean and standard deviation ("all"), by those of each channel ("channel"), or not at
-            all (null), which leaves them in [0, 1].
+            all (null), which leaves them in [0, 1], and features as they are.
 
     Raises:
         ValueError: in `setup`, batch_size exceeds the training set, or the images cannot be read, or are not those
@@ -151,13 +154,15 @@ class StudyData(pl.LightningDataModule):
             )
         shape = list(images.train.shape[1:])
         require(self.image_shape in (None, shape), "data.image_shape", self.image_shape, f"{shape}, that of the images")
-        mean, std = _pixel_statistics(images.train, per_channel=self.standardise == "channel")
+        levels = _levels(images)
+        statistics = _pixel_statistics if levels > 1 else _feature_statistics
+        mean, std = statistics(images.train, self.standardise == "channel")
         if self.standardise is None:  # only now: a file whose pixels all agree is refused in any case
             mean, std = torch.zeros_like(mean), torch.ones_like(std)
 
         def standardised(pixels: Tensor) -> Tensor:
             # on the CPU, so that every device gets the same bits
-            return pixels.to(dtype).div_(255).sub_(mean.to(dtype)).div_(std.to(dtype)).to(device)
+            return pixels.to(dtype, copy=True).div_(levels).sub_(mean.to(dtype)).div_(std.to(dtype)).to(device)
 
         self.train_images, self.train_labels = standardised(images.train[train]), images.train_labels[train].to(device)
         self.validation_images = standardised(images.train[validation])
@@ -188,6 +193,30 @@ def _permutation(examples: int, seed: int, *purpose: int) -> Tensor:
     """Return a permutation of range(examples) that depends on the seed and the purpose alone: int64 (N,) on the CPU."""
     state = np.random.SeedSequence(seed, spawn_key=purpose).generate_state(1, np.uint64)
     return torch.randperm(examples, generator=torch.Generator().manual_seed(int(state[0])))
+
+
+def _levels(images: Images) -> int:
+    """Return what values are divided by: 255 for pixels, 1 for features; ValueError where they are neither."""
+    files = {"training": images.train, "test": images.test}
+    if all(values.dtype == torch.uint8 for values in files.values()):
+        return _PIXEL_LEVELS - 1
+    for name, values in files.items():
+        if not values.is_floating_point():
+            raise ValueError(f"data: the {name} file holds {values.dtype}, where uint8 or floating-point is expected")
+        if not bool(values.isfinite().all()):
+            raise ValueError(f"data: the {name} file holds values that are not finite: fill them in, or leave them out")
+    return 1
+
+
+def _feature_statistics(features: Tensor, per_channel: bool) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation in float64 of each feature, or of all: each (1, C or 1, ...)."""
+    groups = [feature.double() for feature in features.transpose(0, 1)] if per_channel else [features.double()]
+    if constant := [number for number, group in enumerate(groups) if bool((group == group.flatten()[0]).all())]:
+        what = f"feature {constant[0]} (from 0) has" if per_channel else "all features of all training examples have"
+        raise ValueError(f"data: {what} the same value: leave it out, or set data.standardise=all")
+    deviation, mean = zip(*(torch.std_mean(group, correction=0) for group in groups), strict=True)
+    shape = (1, -1, *[1] * (features.ndim - 2))
+    return torch.stack(mean).reshape(shape), torch.stack(deviation).reshape(shape)
 
 
 def _pixel_statistics(images: Tensor, per_channel: bool) -> tuple[Tensor, Tensor]:

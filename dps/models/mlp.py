@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class MLP(nn.Module):
-    """Dense layers with ReLU between them; (B, ...) images of `inputs` pixels to logits (B, classes)."""
+    """Dense layers with ReLU between them; (B, ...) images or features of `inputs` numbers to logits (B, classes)."""
 
     def __init__(self, inputs: int = 784, hidden: Sequence[int] = (300, 100), classes: int = 10):
         super().__init__()
