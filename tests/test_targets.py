@@ -1,16 +1,25 @@
 """What a configuration may name under `_target_`, and that nothing else is imported."""
 
+import importlib
+import os
+import shlex
+import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command import dps, study
+from command import CACHE, dps, process, study
 from configuration import Composed, config, refusal
 from omegaconf import OmegaConf
 
+import dps as library
+from dps.analysis.command import command
+from dps.analysis.study_folder import read
 from dps.engine import targets
 from dps.engine.study import Study
+from dps.storage import records
 
 PLACES = [
     *("data", "data.load", "model", "model.in_channels", "optimizer", "lr_schedule", "pruning", "pruning.criterion"),
@@ -104,3 +113,50 @@ def test_code_beside_the_folder_of_config_dir_is_the_users_own(
 @pytest.mark.parametrize("build", ["torchvision.models.squeezenet1_1", "dps.models.MLP"])
 def test_a_network_of_torchvision_or_ours_is_allowed(composed: Composed, build: str) -> None:
     assert callable(targets.load("model._target_", build))
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    """A folder of a user's own, with a model, its YAML file, and a module that has the name of one of Python's."""
+    (tmp_path / "lab" / "model").mkdir(parents=True)
+    (tmp_path / "lab" / "model" / "own.yaml").write_text("_target_: lab_networks.Own\n")
+    (tmp_path / "lab" / "lab_networks.py").write_text(PLANTED.replace(" as Own", "\n\n\nclass Own(SimpleCNN): ..."))
+    (tmp_path / "lab" / "wave.py").write_text("raise RuntimeError('not this one')\n")
+    return tmp_path / "lab"
+
+
+def test_code_in_the_folder_of_config_dir_is_imported(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = lab.parent
+    done = dps(here, "--config-dir=lab", "model=own", *SMALL)
+    assert done.code == 0, done.stderr
+    printed = shlex.split(command(read(study(here, 8))))
+    assert printed[:2] == ["dps", "--config-dir=lab"]
+    again = dps(here, *printed[1:])
+    assert (again.code, again.stdout) == (0, done.stdout)
+    import wave
+
+    assert importlib.reload(wave) and str(lab) not in sys.path
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.delenv(targets.ALLOWED, raising=False)
+    monkeypatch.setenv(targets.IMPORTED, "")
+    assert library.run(["model=own", *SMALL], config_dir="lab").trials["steps_run"].tolist() == [4]
+    elsewhere = dps(here, f"--config-dir={lab}", "model=own", *SMALL, "hydra.run.dir=elsewhere")
+    assert elsewhere.code == 0 and command(read(here / "elsewhere")).startswith("dps --config-dir=lab ")
+
+
+@pytest.mark.slow
+def test_other_processes_have_the_folder_too(lab: Path) -> None:
+    here, typed = lab.parent, ["--config-dir=lab", "model=own", "batch_size=8", "goal.error=0.3", "max_steps=32"]
+    two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "optimizer.lr=0.02"]
+    done = process(here, *typed, *two)
+    assert done.code == 0 and len(records.read(study(here, 8))) == 1, done.stderr
+    confirm = [sys.executable, "-m", "dps.confirm.main", "--config-dir", "lab", str(study(here, 8))]
+    env = {**os.environ, "DPS_CACHE": CACHE.name}
+    best = [*confirm, "--configurations=1", "--seeds=6", "trainer.devices=1"]
+    confirmed = subprocess.run(best, cwd=here, env=env, capture_output=True, text=True, check=False)
+    assert confirmed.returncode == 0 and (study(here, 8) / "confirm.csv").exists(), confirmed.stderr
+    if find_spec("hydra_plugins.hydra_joblib_launcher"):
+        joblib = ["-m", "batch_size=16", "hydra.sweeper.trials=2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+        done = process(here, *typed, *joblib)
+        assert done.code == 0 and len(records.read(study(here, 16))) == 2, done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -12,6 +13,7 @@ import pandas as pd
 
 from dps.analysis import environments
 from dps.analysis.budget_table import smaller_budgets
+from dps.analysis.columns import STUDY
 from dps.analysis.confirmed import confirmed
 from dps.analysis.coverage import absent
 from dps.analysis.measured import FILES, gather_measured
@@ -21,7 +23,7 @@ from dps.analysis.study_folder import CHECKPOINTS, StudyFolder, find, read
 from dps.analysis.study_table import known_to, rows_of_studies
 from dps.analysis.theory_table import theory_of_curves
 from dps.protocol.metaparameters import TABLE, Metaparameter
-from dps.storage import measurements, records
+from dps.storage import confirmations, measurements, records
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Results:
     what fewer trials would have found; `smoothness`, `noise` and `losses` what was measured during training. `missing`
     has a sentence for each study that is absent or still running, and for whatever else was left out. `metaparameters`
     are those that any study knows; `environments` has what trained the studies, as environments.tabulated gives it;
-    `confirmed` has what fresh seeds confirmed, by the folder of the study, as confirmed.confirmed gives it.
+    `confirmed` has what fresh seeds confirmed, by the folder of the study, as confirmed.confirmed gives it, and
+    `confirmations` every row of every confirm.csv, behind the columns STUDY.
     """
 
     trials: pd.DataFrame
@@ -49,11 +52,23 @@ class Results:
     environments: pd.DataFrame = field(default_factory=partial(environments.tabulated, {}))
 
     confirmed: Mapping[str, pd.Series[Any]] = field(default_factory=dict)
+    confirmations: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(STUDY)))
+
+    @property
+    def measurements(self) -> dict[str, pd.DataFrame]:
+        """What was measured during training, by the name of its file: smoothness, noise and curves."""
+        kinds = (measurements.SMOOTHNESS, measurements.NOISE, measurements.CURVES)
+        return {kind.name: frame for kind, frame in zip(kinds, (self.smoothness, self.noise, self.losses), strict=True)}
 
     @cached_property
     def k_star(self) -> pd.DataFrame:
         """K* of each study over its replicates (k_star.csv), as pooled.pooled gives it."""
         return pooled(self.studies, self.confirmed)
+
+
+def load(*folders: str | os.PathLike[str]) -> Results:
+    """All results at or below the folders of studies or sweeps; ValueError as gather has it."""
+    return gather([Path(folder) for folder in folders])
 
 
 def gather(folders: Sequence[Path], measured: Sequence[Path] = ()) -> Results:
@@ -85,6 +100,7 @@ def gather(folders: Sequence[Path], measured: Sequence[Path] = ()) -> Results:
         missing=[*_running(found), *absent(studies, _begun(found)), *_without_space(studies)],
         metaparameters=known,
         confirmed=_confirmed(recorded),
+        confirmations=_confirmations(recorded),
         environments=environments.tabulated({str(study.path): study.environments for study in recorded}),
     )
 
@@ -100,6 +116,13 @@ def joined(trials: Sequence[pd.DataFrame]) -> pd.DataFrame:
 def _confirmed(studies: Sequence[StudyFolder]) -> dict[str, pd.Series[Any]]:
     found = {str(study.path): confirmed(study.path) for study in studies}
     return {folder: row for folder, row in found.items() if row is not None}
+
+
+def _confirmations(studies: Sequence[StudyFolder]) -> pd.DataFrame:
+    found = [(study.first, frame) for study in studies if (frame := confirmations.read(study.path)) is not None]
+    of_each = [frame.assign(**{name: first[name] for name in STUDY}) for first, frame in found]
+    every = pd.concat(of_each, ignore_index=True) if of_each else pd.DataFrame(columns=list(STUDY))
+    return every[[*STUDY, *(name for name in every if name not in STUDY)]]
 
 
 def _running(studies: Sequence[StudyFolder]) -> list[str]:

@@ -10,8 +10,6 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-import dps
-
 
 def environment(trainer: pl.Trainer) -> dict[str, Any]:
     """What a result may depend on beside its configuration."""
@@ -37,7 +35,7 @@ def environment(trainer: pl.Trainer) -> dict[str, Any]:
 
 def _commit() -> str | None:
     """The checkout's commit, with a + where files have changed since; None where dps runs from no checkout."""
-    root = Path(dps.__file__).parents[1]
+    root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None
     try:

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from dps.models.loss import mean_losses
 from dps.models.passes import Progress, passes
-from dps.models.stacked import StackedModel, Weights
+from dps.models.stacked import Network, StackedModel, Weights
 
 
 def mean_gradients(
-    model: StackedModel,
+    model: Network,
     weights: Weights,
     images: Tensor,
     labels: Tensor,

@@ -5,6 +5,7 @@ Shapes: S models in a stack, B batch, C classes. Weights are dictionaries by par
 
 import copy
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,14 @@ from dps.models.layers import Conv2d, Linear
 from dps.models.stackable import refuse_changing_buffers, refuse_unstackable
 
 Weights = dict[str, Tensor]
+
+
+class Network(Protocol):
+    """What can be run with weights that it does not hold."""
+
+    def logits(self, weights: Weights, images: Tensor) -> Tensor:
+        """(S, B, C) logits of S models with weights (S, ...), on the same images (B, ...)."""
+        ...
 
 
 class StackedModel:
@@ -36,7 +45,7 @@ class StackedModel:
         some = images[torch.arange(3, device=images.device) % len(images)]
         refuse_changing_buffers(self.module, some)
         self.names = [name for name, _ in self.module.named_parameters()]
-        self._buffers = {name: _constant(buffer, images) for name, buffer in self.module.named_buffers()}
+        self._buffers = {name: constant(buffer, images) for name, buffer in self.module.named_buffers()}
         convolutions = [layer for layer in self.module.modules() if isinstance(layer, Conv2d)]
         for layer in convolutions:
             layer.products = products
@@ -83,7 +92,7 @@ class StackedModel:
         return logits
 
     def _own(self, weights: Weights, images: Tensor) -> Tensor:
-        constants = {name: _constant(buffer, images) for name, buffer in self._buffers.items()}
+        constants = {name: constant(buffer, images) for name, buffer in self._buffers.items()}
         logits: Tensor = functional_call(self.module, {**weights, **constants}, (images,))
         return logits
 
@@ -150,6 +159,6 @@ def _are_close(some: Tensor, others: Tensor) -> bool:
     return torch.allclose(some, others, rtol=1e-3, atol=1e-3 * float(others.abs().max()))
 
 
-def _constant(buffer: Tensor, images: Tensor) -> Tensor:
+def constant(buffer: Tensor, images: Tensor) -> Tensor:
     """The buffer where the images are and, if it holds fractions, in their precision."""
     return buffer.to(images) if buffer.is_floating_point() else buffer.to(images.device)

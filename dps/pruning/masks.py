@@ -27,6 +27,14 @@ def masks(scores: Weights, sparsity: float) -> Weights:
     return {name: part.view(scores[name].shape) for name, part in zip(scores, parts, strict=True)}
 
 
+def are_scores(scores: Weights, weights: Weights) -> bool:
+    """Whether there is a finite score for each weight, by which they can be ranked."""
+    return scores.keys() == weights.keys() and all(
+        one.shape == weights[name].shape and one.is_floating_point() and bool(one.isfinite().all())
+        for name, one in scores.items()
+    )
+
+
 def emptied_layers(kept: Weights) -> list[str]:
     """The layers, of the first trial in `kept` (S, ...), none of whose weights survives."""
     return [name.removesuffix(".weight") for name, mask in kept.items() if mask.ndim > 2 and not mask[0].any()]

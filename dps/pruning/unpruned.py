@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dps.models import StackedModel, Weights
+from dps.models import Network, Weights
 from dps.models.passes import Progress
 
 
@@ -18,7 +18,7 @@ class Unpruned:
     data, or of the rounds, and says which it is at.
     """
 
-    model: StackedModel
+    model: Network
     weights: Weights
     images: Tensor
     labels: Tensor
