@@ -283,7 +283,8 @@ def test_measured_constants_give_the_predicted_ratio(sweep: Path, tmp_path: Path
     assert sparse["c1_ratio_predicted_all_weights"] == pytest.approx(1.5**5)
     assert len(found.studies) == 8 and len(found.trials) == 32
     assert list(found.smoothness.columns[-5:]) == ["replicate", "trial", "step", "smoothness", "smoothness_all_weights"]
-    assert len(found.smoothness) == 12 and len(found.losses) == 18
+    measured = {name: len(frame) for name, frame in found.measurements.items()}
+    assert measured == {"smoothness": 12, "noise": 12, "curves": 18}
 
 
 def test_only_the_steps_that_both_networks_have_count_in_the_ratio(tmp_path: Path) -> None:

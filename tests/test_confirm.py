@@ -15,6 +15,7 @@ import pytest
 from command import CACHE, Done, contents, dps, rows, study
 
 from dps import errors
+from dps.analysis.columns import STUDY
 from dps.analysis.confirmed import confirmed
 from dps.analysis.results import gather
 from dps.confirm import main
@@ -185,7 +186,11 @@ def test_the_same_command_again_trains_nothing_and_shows_the_table(
 
 
 def test_a_report_takes_no_fresh_seed_for_a_study(whole: Path) -> None:
-    assert len(gather([whole]).studies) == 1
+    results = gather([whole])
+    assert len(results.studies) == 1
+    found = results.confirmations
+    assert len(found) == 3 and found.columns[:5].tolist() == list(STUDY) and set(found["batch_size"]) == {8}
+    pd.testing.assert_frame_equal(found.drop(columns=list(STUDY)), confirmations.read(whole))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from dps.data.features import breast_cancer
 
 TYPED = ["data=breast_cancer", "model=mlp", "model.inputs=30", "model.hidden=[16]", "+model.classes=2", "batch_size=16"]
 TYPED += ["optimizer.lr=0.05", "goal.error=0.1", "max_steps=400", "sparsity=0.5"]
+TYPED += ["stack.trials_per_slice=1", "stack.examples_per_pass=16", "stack.products=false"]
 
 
 def test_the_bundled_features_come_in_their_order() -> None:

@@ -132,6 +132,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_study_of_a_sweep_is_what_the_command_makes_of_it(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with initialize_config_module("conf", version_base="1.2"):
         state = version.getbase(), GlobalHydra.instance().hydra, HydraConfig.instance().cfg, logging.root.handlers[:]
@@ -191,7 +192,7 @@ def test_an_interrupted_study_goes_on(place: Path, monkeypatch: pytest.MonkeyPat
     with monkeypatch.context() as patch:
         patch.setattr(StudyTask, "training_step", interrupted)
         with pytest.raises(KeyboardInterrupt, match=r"^stopped by Ctrl-C: .* step 10"):
-            dps.run(typed)
+            dps.run(typed, trials=1)
     assert signal.getsignal(signal.SIGINT) is before
     assert (study(place, 8) / "trials=0-0.ckpt").exists()
-    assert dps.run(typed).trials["steps_run"].tolist() == [32]
+    assert dps.run(typed, trials=1).trials["steps_run"].tolist() == [32]

@@ -35,6 +35,7 @@ PLACES = [
 ]
 PLANTED = "open('planted', 'w').close()\nfrom dps.models import SimpleCNN as Own\n"
 SMALL = ["batch_size=8", "goal.interval_steps=4", "max_steps=4", "optimizer.lr=1e-6"]
+SMALL += ["stack.trials_per_slice=1", "stack.examples_per_pass=8", "stack.products=false"]
 
 
 @pytest.mark.parametrize(
