@@ -121,7 +121,7 @@ def test_every_criterion_takes_any_module(criterion: Any) -> None:
 )
 def test_wrong_masks_are_refused(given: dict[str, Any], sentence: str) -> None:
     inputs, labels = examples()
-    every = {"module": normed().eval(), "inputs": inputs, "labels": labels, "sparsity": 0.5}
+    every: dict[str, Any] = {"module": normed().eval(), "inputs": inputs, "labels": labels, "sparsity": 0.5}
     with pytest.raises(ValueError, match=sentence):
         dps.masks(**(every | given))
 

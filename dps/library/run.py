@@ -121,7 +121,7 @@ def _logged() -> Iterator[None]:
     """What is logged of the job goes into its log too, as the command's does."""
     job = HydraConfig.get()
     handler = logging.FileHandler(Path(job.runtime.output_dir, f"{job.job.name}.log"), delay=True)
-    handler.setFormatter(logging.Formatter(job.job_logging.formatters.simple.format))
+    handler.setFormatter(logging.Formatter(job.job_logging["formatters"]["simple"]["format"]))
     logging.root.addHandler(handler)
     try:
         yield
