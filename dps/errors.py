@@ -22,6 +22,8 @@ UNFIT = {  # what OmegaConf says, and what would be right
     "Cannot merge DictConfig": "a mapping",
 }
 
+EXTRAS = {"joblib": "joblib", "ray": "ray", "submitit_local": "submitit", "submitit_slurm": "submitit"}  # of launchers
+
 
 def run_command(name: str, command: Callable[[], object]) -> None:
     """Run a Hydra application; a failure prints one sentence and exits with 1, or raises with HYDRA_FULL_ERROR=1."""
@@ -58,6 +60,10 @@ def _composing(error: BaseException, text: str) -> str:
     """What is wrong in the overrides, by Hydra's error; nothing where it is not of composing a configuration."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
+        if group == "hydra/launcher" and name in EXTRAS:
+            typed = re.match(r"In '(hydra/launcher/\w+)'", text)
+            asking = (typed[1] if typed else f"{group}/{name}").replace("launcher/", "launcher=")
+            return f"{asking} needs the extra dps[{EXTRAS[name]}], which is not installed"
         return _unknown(group, name, error.options or _choices(group, text))
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG and str(error.filename).endswith(".yaml"):
         file = Path(error.filename)

@@ -1,4 +1,4 @@
-"""A job, as Hydra runs it: compose, check, fit, and return the study's steps-to-result."""
+"""A job, as Hydra runs it: compose, check, fit, and return the steps-to-result."""
 
 import sys
 import traceback
@@ -11,11 +11,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from dps import errors, signals
-from dps.engine import targets
+from dps.engine import devices, targets
 from dps.engine.named import named
 from dps.engine.overrides import refuse_renaming, understood
 from dps.engine.run import run
 from dps.engine.study import Study
+
+OmegaConf.register_new_resolver("gpus", devices.gpus, replace=True)
 
 
 def run_command_line() -> None:
@@ -29,17 +31,20 @@ def _understood_job() -> None:
 
 
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
-def job(cfg: DictConfig) -> int | None:
-    """One job's steps-to-result, None where no trial reached the goal; its log gets the traceback of what fails."""
+def job(cfg: DictConfig) -> int:
+    """One job's steps-to-result, which an optimizing sweeper minimises; its log gets the traceback of what fails.
+
+    Where none of its trials reached the goal: the step of the first check beyond the budget.
+    """
     signals.end_with_command()  # a launcher may have put it into a process of its own
     with signals.stopping("dps"):
         return _run(cfg)
 
 
-def _run(cfg: DictConfig) -> int | None:
+def _run(cfg: DictConfig) -> int:
     job = HydraConfig.get()
     try:
-        trials = job.sweeper.trials if job.mode == RunMode.MULTIRUN else None
+        trials = OmegaConf.select(job.sweeper, "trials") if job.mode == RunMode.MULTIRUN else None
         steps_to_result = run_composed(cfg, trials)
     except Exception as error:
         if job.mode == RunMode.RUN:
@@ -50,7 +55,7 @@ def _run(cfg: DictConfig) -> int | None:
             from dps.report import terminal
 
             terminal.show([Path(cfg.folder)])
-        return steps_to_result
+        return cfg.max_steps + cfg.goal.interval_steps if steps_to_result is None else steps_to_result
     raise RuntimeError(reason)  # not chained to the error, whose frames hold all that the study had in memory
 
 

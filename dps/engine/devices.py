@@ -20,6 +20,11 @@ def check(trainer: DictConfig) -> None:
     require(asked <= there, "trainer.devices", asked, f"at most {there}, the GPUs that PyTorch finds here")
 
 
+def gpus(accelerator: str, asked: int) -> int | None:
+    """How many GPUs a job of a launcher needs: ${gpus:ACCELERATOR,DEVICES} in its configuration; None without one."""
+    return asked if accelerator == "gpu" else None
+
+
 def cores() -> int:
     """How many cores this process may use, at least 1."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

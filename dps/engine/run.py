@@ -14,7 +14,7 @@ SECONDS_BETWEEN_TRIES = 1
 
 
 def run(study: Study, overrides: list[str], trials_of_sweep: int | None = None) -> int | None:
-    """Run those trials of a study that its folder lacks; returns its steps-to-result K*, None if none got there.
+    """Run those trials of a study that its folder lacks; returns their steps-to-result K*, None if none got there.
 
     Where another process runs the same trials, this one waits for its end, and trains what is still missing then.
     """
@@ -26,7 +26,8 @@ def run(study: Study, overrides: list[str], trials_of_sweep: int | None = None) 
     else:
         with suppress(OSError):  # of a run that was killed after its last record; a disk that is read only keeps it
             checkpoints.remove(study.checkpoint)
-    best = records.best(records.read(study.folder))
+    recorded = records.read(study.folder)  # other jobs may have trials of their own here
+    best = records.best(recorded[recorded["trial"].isin([trial["trial"] for trial in study.trials])])
     return None if best is None else int(best["steps_to_result"])
 
 

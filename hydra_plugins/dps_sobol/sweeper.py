@@ -18,7 +18,7 @@ from omegaconf import DictConfig, open_dict
 from dps.protocol.values import require
 from hydra_plugins.dps_sobol import grid
 
-LAUNCHERS_HERE = "basic", "joblib", "submitit_local"  # others may run studies where there are other devices
+LAUNCHERS_HERE = "basic", "joblib", "local", "submitit_local"  # others may run studies where there are other devices
 MOST_REPLICATES = 1000  # each is a study of its own at every point of the grid, composed before the first starts
 
 
