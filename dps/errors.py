@@ -59,12 +59,7 @@ def one_line(error: BaseException) -> str:
 def _composing(error: BaseException, text: str) -> str:
     """What is wrong in the overrides, by Hydra's error; nothing where it is not of composing a configuration."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, name = str(error.missing_cfg_file).rpartition("/")
-        if group == "hydra/launcher" and name in EXTRAS:
-            typed = re.match(r"In '(hydra/launcher/\w+)'", text)
-            asking = (typed[1] if typed else f"{group}/{name}").replace("launcher/", "launcher=")
-            return f"{asking} needs the extra dps[{EXTRAS[name]}], which is not installed"
-        return _unknown(group, name, error.options or _choices(group, text))
+        return _not_found(error, text)
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG and str(error.filename).endswith(".yaml"):
         file = Path(error.filename)
         return _unknown(file.parent.name, file.stem, sorted(one.stem for one in file.parent.glob("*.yaml")))
@@ -75,6 +70,14 @@ def _composing(error: BaseException, text: str) -> str:
     if match := re.match(r"Could not override '(\S+?)'|Key '\S+' is not in struct full_key: (\S+)", text):
         return f"{match[1] or match[2]} is not an option: `dps --cfg job` lists those there are"
     return ""
+
+
+def _not_found(error: MissingConfigException, text: str) -> str:
+    group, _, name = str(error.missing_cfg_file).rpartition("/")
+    if group == "hydra/launcher" and name in EXTRAS:
+        asking = re.match(r"In 'hydra/launcher/(\w+)'", text)
+        return f"{group}={asking[1] if asking else name} needs the extra dps[{EXTRAS[name]}], which is not installed"
+    return _unknown(group, name, error.options or _choices(group, text))
 
 
 def _unknown(group: str, name: str, choices: Sequence[str]) -> str:

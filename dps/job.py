@@ -11,13 +11,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from dps import errors, signals
-from dps.engine import devices, targets
+from dps.engine import targets
 from dps.engine.named import named
 from dps.engine.overrides import refuse_renaming, understood
 from dps.engine.run import run
 from dps.engine.study import Study
-
-OmegaConf.register_new_resolver("gpus", devices.gpus, replace=True)
 
 
 def run_command_line() -> None:

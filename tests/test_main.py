@@ -119,6 +119,12 @@ def test_no_trial_gets_there(tmp_path: Path, returned: list[int | None]) -> None
     assert "0/1/0/0" in done.stdout
 
 
+def test_a_job_answers_for_its_own_trials(tmp_path: Path, returned: list[int | None]) -> None:
+    for trial in ("trial=0 optimizer.lr=0.02", "trial=1 optimizer.lr=1e-6"):
+        assert dps(tmp_path, *SMALL, *trial.split(), "race=false").code == 0
+    assert returned == [rows(study(tmp_path, 8))["steps_to_result"][0], None]
+
+
 def test_a_sweep(sweep: tuple[Path, Done]) -> None:
     folder, done = sweep
     assert (done.code, done.stderr) == (0, "")

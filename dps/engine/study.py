@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from dps.engine import check
+from dps.engine import check, devices
 from dps.engine.options import SEEDS_OF_A_REPLICATE
 from dps.protocol.metaparameters import TABLE, Metaparameter, declared
 from dps.protocol.values import is_int, require
@@ -118,6 +118,7 @@ def job_name(trial: Any) -> str:
 
 
 OmegaConf.register_new_resolver("job", job_name, replace=True)
+OmegaConf.register_new_resolver("gpus", devices.gpus, replace=True)
 
 
 def _trials(cfg: DictConfig, known: Sequence[Metaparameter]) -> list[Trial]:

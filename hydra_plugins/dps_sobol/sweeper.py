@@ -13,7 +13,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from dps.protocol.values import require
 from hydra_plugins.dps_sobol import grid
@@ -118,8 +118,12 @@ class SobolSweeper(Sweeper):
             with open_dict(cfg):
                 del cfg["hydra"]  # as the job itself will get it
             Study.parse(named(cfg, choices, "the study's own, which Hydra names when it runs"))
-            if choices["hydra/launcher"] in LAUNCHERS_HERE:
+            if choices["hydra/launcher"] in LAUNCHERS_HERE or self._ray_is_here():
                 devices.check(cfg.trainer)
+
+    def _ray_is_here(self) -> bool:
+        """Whether Ray runs the jobs, on this machine alone: one with too few GPUs would wait for them for ever."""
+        return OmegaConf.select(self.master_config, "hydra.launcher.ray.init.address", default="no Ray") is None
 
 
 def report(returns: Sequence[JobReturn]) -> None:
