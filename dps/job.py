@@ -1,6 +1,9 @@
 """A job, as Hydra runs it: compose, check, fit, and return the study's steps-to-result."""
 
+import logging
+import os
 import sys
+import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
@@ -10,12 +13,15 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from dps import errors, signals
-from dps.engine import targets
+from dps import durations, errors, signals
+from dps.engine import display, targets
 from dps.engine.named import named
 from dps.engine.overrides import refuse_renaming, understood
 from dps.engine.run import run
 from dps.engine.study import Study
+from dps.storage import records
+
+log = logging.getLogger(__name__)
 
 
 def run_command_line() -> None:
@@ -38,22 +44,48 @@ def job(cfg: DictConfig) -> int | None:
 
 def _run(cfg: DictConfig) -> int | None:
     job = HydraConfig.get()
+    is_single, begun = job.mode == RunMode.RUN, time.monotonic()
     try:
         refuse_renaming(job.overrides.task)
         targets.allow_own(job.runtime)
         OmegaConf.resolve(named(cfg, job.runtime.choices, job.runtime.output_dir))
-        trials = job.sweeper.trials if job.mode == RunMode.MULTIRUN else None
-        steps_to_result = run(Study.parse(cfg), list(job.overrides.task), trials)
+        trials = None if is_single else job.sweeper.trials
+        study, before = Study.parse(cfg), records.version(Path(cfg.folder))
+        alone = is_single or job.runtime.choices["hydra/launcher"] == "basic"
+        with display.opened(display.Shown() if alone else None), display.study(_title(cfg), job.job.get("num")):
+            steps_to_result = run(study, list(job.overrides.task), trials)
+        _tell(cfg, None if records.version(study.folder) == before else time.monotonic() - begun)
     except Exception as error:
-        with suppress(OSError), (Path(job.runtime.output_dir) / f"{job.job.name}.log").open("a") as log:
-            traceback.print_exc(file=log)
-        if job.mode == RunMode.RUN:
+        with suppress(OSError), (Path(job.runtime.output_dir) / f"{job.job.name}.log").open("a") as file:
+            traceback.print_exc(file=file)
+        if is_single:
             errors.stop("dps", error)
         reason = errors.one_line(error)
+        with suppress(OSError):
+            log.error("%s: failed after %s: %s", _title(cfg), durations.exact(time.monotonic() - begun), reason)
     else:
-        if job.mode == RunMode.RUN:
+        if is_single:
             from dps.report import terminal
 
-            terminal.show([Path(cfg.folder)])
+            terminal.show([study.folder])
         return steps_to_result
     raise RuntimeError(reason)  # not chained to the error, whose frames hold all that the study had in memory
+
+
+def _title(cfg: DictConfig) -> str:
+    """What the study is called in lines: in a sweep by the sweeper, which numbers it."""
+    return os.environ.get("DPS_STUDY") or f"batch_size={cfg.get('batch_size')}, sparsity={cfg.get('sparsity')}"
+
+
+def _tell(cfg: DictConfig, seconds: float | None) -> None:
+    """A line on the study that has ended, here and in its log, with the seconds it took; None: it was finished before.
+
+    The results stand already: a disk that is full does not make the study fail.
+    """
+    from dps.report import finished
+
+    if seconds is None:  # nothing new for the log, which may be on a disk that is read only
+        print(f"{_title(cfg)}: {finished.k_star(Path(cfg.folder))}, finished before", flush=True)
+        return
+    with suppress(OSError):
+        log.info("%s: %s, %s", _title(cfg), finished.sentence(Path(cfg.folder)), durations.exact(seconds))
