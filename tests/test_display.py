@@ -105,7 +105,7 @@ def test_the_jobs_of_other_processes_draw_nothing() -> None:
 
 
 def test_another_process_goes_on_drawing_where_this_one_was(screen: io.StringIO) -> None:
-    sweep = Sweep([Job(Path("a"), "w", 16, 0, 4)])
+    sweep = Sweep([Job(Path("a"), "a", "w", 16, 0, 4)])
     with display.opened(Shown(sweep)), display.study("1 of 1  batch_size=16, sparsity=0", 0):
         with display.handed_over() as shown:
             before = screen.getvalue()

@@ -12,7 +12,7 @@ from dps.storage import records
 
 
 def job(folder: str, batch_size: int, sparsity: float, trials: int = 10, **known: Any) -> Job:
-    return Job(Path(folder), "w", batch_size, sparsity, trials, **known)
+    return Job(Path(folder), folder, "w", batch_size, sparsity, trials, **known)
 
 
 def test_nothing_is_guessed_before_anything_is_known() -> None:
@@ -56,13 +56,13 @@ def record(folder: Path, trials: int) -> None:
 
 def test_what_is_recorded_counts(tmp_path: Path, composed: Composed) -> None:
     cfg = composed("batch_size=16", "trial=[0,1,2,3]", "optimizer.lr=0.1")
-    assert planned(tmp_path, cfg, "w") == Job(tmp_path, "w", 16, 0, trials=4)
+    assert planned(tmp_path, "a", cfg, "w") == Job(tmp_path, "a", "w", 16, 0, trials=4)
     record(tmp_path, 3)
-    assert planned(tmp_path, cfg, "w") == Job(tmp_path, "w", 16, 0, trials=1)
+    assert planned(tmp_path, "a", cfg, "w") == Job(tmp_path, "a", "w", 16, 0, trials=1)
     record(tmp_path, 5)
-    assert planned(tmp_path, cfg, "w") == Job(tmp_path, "w", 16, 0, trials=4, seconds=4 * 1.75, is_over=True)
+    assert planned(tmp_path, "a", cfg, "w") == Job(tmp_path, "a", "w", 16, 0, trials=4, seconds=4 * 1.75, is_over=True)
     (tmp_path / records.FILE).write_text("damaged")
-    assert planned(tmp_path, cfg, "w").trials == 4
+    assert planned(tmp_path, "a", cfg, "w").trials == 4
 
 
 @pytest.mark.parametrize(

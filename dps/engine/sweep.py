@@ -14,12 +14,13 @@ from dps.storage import records
 
 @dataclass
 class Job:
-    """A study, or a share of its trials: where it stands in the grid, and how many trials it has still to train.
+    """A study, or a share of its trials: what it is called, where it stands in the grid, and what is to be done.
 
-    Once it is over, `seconds` are what `trials` of its trials took; without both it says nothing of the others.
+    `trials` are those that it has still to train. Once it is over, they took `seconds`, None where it failed.
     """
 
     folder: Path
+    title: str
     workload: str
     batch_size: int
     sparsity: float
@@ -33,10 +34,10 @@ class Job:
         return self.workload != other.workload, self.sparsity != other.sparsity, apart
 
 
-def planned(folder: Path, cfg: DictConfig, workload: str) -> Job:
+def planned(folder: Path, title: str, cfg: DictConfig, workload: str) -> Job:
     """The job of a checked configuration, as the study's folder says: one that is all recorded is over."""
     asked = {cfg.trial} if isinstance(cfg.trial, int) else set(cfg.trial)
-    job = Job(folder, workload, cfg.batch_size, cfg.sparsity, len(asked))
+    job = Job(folder, title, workload, cfg.batch_size, cfg.sparsity, len(asked))
     try:
         found = records.read(folder)
     except (ValueError, OSError):  # the job itself will say what is wrong with it
@@ -44,7 +45,7 @@ def planned(folder: Path, cfg: DictConfig, workload: str) -> Job:
     there = found[found["trial"].isin(asked)]
     job.is_over = len(there) == len(asked)
     if job.is_over:
-        job.seconds = float(there[["train_seconds", "evaluate_seconds"]].sum().sum())
+        job.seconds = records.seconds(there)
     else:
         job.trials -= len(there)
     return job

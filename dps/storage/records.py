@@ -107,6 +107,11 @@ def refuse_conflict(
             )
 
 
+def seconds(frame: pd.DataFrame) -> float:
+    """What training and evaluating took of all the trials together."""
+    return float(frame[["train_seconds", "evaluate_seconds"]].sum().sum())
+
+
 def best(frame: pd.DataFrame) -> pd.Series[Any] | None:
     """The trial whose steps_to_result is K*, the lowest trial number among equals; None where none is complete."""
     complete = frame[frame["status"] == "complete"]

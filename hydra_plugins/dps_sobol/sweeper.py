@@ -6,6 +6,7 @@ import os
 import shlex
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from omegaconf import DictConfig, open_dict
 
 from dps.protocol.values import require
 from hydra_plugins.dps_sobol import grid
+from hydra_plugins.dps_sobol.follow import followed
 
 if TYPE_CHECKING:
     from dps.engine.sweep import Job
@@ -66,15 +68,20 @@ class SobolSweeper(Sweeper):
 
         Raises ValueError before any starts where the command line is wrong, RuntimeError at the end where some failed.
         """
+        jobs, begun = self._jobs(grid.read(arguments, self.config_loader)), time.monotonic()
+        with self._shown(self._check(jobs)):
+            returns = self.launcher.launch(jobs, initial_job_idx=0)
+        report(returns, time.monotonic() - begun)
+
+    def _shown(self, jobs: "list[Job]") -> AbstractContextManager[None]:
+        """What says meanwhile how far the sweep is; other launchers' jobs print here, each its line."""
         from dps.engine import display
         from dps.engine.sweep import Sweep
 
-        jobs, begun = self._jobs(grid.read(arguments, self.config_loader)), time.monotonic()
-        planned = self._check(jobs)
-        one_by_one = self.master_config.hydra.runtime.choices["hydra/launcher"] == "basic"  # in this process
-        with display.opened(display.Shown(Sweep(planned)) if one_by_one else None):
-            returns = self.launcher.launch(jobs, initial_job_idx=0)
-        report(returns, time.monotonic() - begun)
+        if "submitit" in self.master_config.hydra.launcher._target_:
+            return followed(jobs, self.trials)
+        is_here = self.master_config.hydra.runtime.choices["hydra/launcher"] == "basic"
+        return display.opened(display.Shown(Sweep(jobs)) if is_here else None)
 
     def _jobs(self, command: grid.CommandLine) -> list[list[str]]:
         from dps.engine.options import SEEDS_OF_A_REPLICATE
@@ -132,14 +139,15 @@ class SobolSweeper(Sweeper):
             if number == 0:  # the launcher makes this folder; that of the configuration without the grid stays unused
                 self.master_config.hydra.sweep.dir = cfg.hydra.sweep.dir
             choices = cfg.hydra.runtime.choices
-            with open_dict(cfg):
-                cfg.hydra.job.num = cfg.hydra.job.id = number  # as the launcher does
-                folder = Path(cfg.hydra.sweep.dir, cfg.hydra.sweep.subdir)
-                del cfg["hydra"]  # as the job itself will get it
-            Study.parse(named(cfg, choices, "the study's own, which Hydra names when it runs"))
+            own = cfg.copy()
+            with open_dict(own):
+                del own["hydra"]  # as the job itself will get it
+            Study.parse(named(own, choices, "the study's own, which Hydra names when it runs"))
             if choices["hydra/launcher"] in LAUNCHERS_HERE:
-                devices.check(cfg.trainer)
-            found.append(planned(folder, cfg, choices["workload"]))
+                devices.check(own.trainer)
+            cfg.hydra.job.num = cfg.hydra.job.id = number  # as the launcher does
+            folder = Path(str(cfg.hydra.sweep.dir), str(cfg.hydra.sweep.subdir))
+            found.append(planned(folder, cfg.hydra.job.env_set.DPS_STUDY, own, choices["workload"]))
         return found
 
 
