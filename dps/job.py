@@ -52,7 +52,8 @@ def _run(cfg: DictConfig) -> int | None:
         trials = None if is_single else job.sweeper.trials
         study, before = Study.parse(cfg), records.version(Path(cfg.folder))
         alone = is_single or job.runtime.choices["hydra/launcher"] == "basic"
-        with display.opened(display.Shown() if alone else None), display.study(_title(cfg), job.job.get("num")):
+        number = None if is_single else job.job.num
+        with display.opened(display.Shown() if alone else None), display.study(_title(cfg), number):
             steps_to_result = run(study, list(job.overrides.task), trials)
         _tell(cfg, None if records.version(study.folder) == before else time.monotonic() - begun)
     except Exception as error:

@@ -101,7 +101,7 @@ class _Display:
         at = position()
         words = [f"step {at.step}/{at.max_steps}", f"{at.running} of {at.trials} trials", at.doing, *words]
         since, step = self.training_begun
-        if at.step > step:
+        if step < at.step < at.max_steps:
             most = (now - since) / (at.step - step) * (at.max_steps - at.step)
             words.append(f"at most {durations.rough(most)} left")
         return Text(", ".join(filter(None, words)))

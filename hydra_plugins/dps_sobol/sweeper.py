@@ -79,7 +79,7 @@ class SobolSweeper(Sweeper):
         from dps.engine.sweep import Sweep
 
         if "submitit" in self.master_config.hydra.launcher._target_:
-            return followed(jobs, self.trials)
+            return followed(jobs)
         is_here = self.master_config.hydra.runtime.choices["hydra/launcher"] == "basic"
         return display.opened(display.Shown(Sweep(jobs)) if is_here else None)
 
