@@ -38,6 +38,11 @@ def test_a_guess_goes_by_the_study_that_is_most_like() -> None:
     assert (sweep.studies, sweep.studies_over) == (5, 3)
 
 
+def test_of_replicates_the_mean_counts() -> None:
+    known = [job(f"a/{n}", 4, 0, seconds=seconds, is_over=True) for n, seconds in enumerate((10.0, 30.0))]
+    assert Sweep([*known, job("a/2", 4, 0), job("b", 16, 0, trials=5)]).seconds_left(0.0) == (20 + 10, 2)
+
+
 def test_a_study_in_several_jobs_is_over_with_the_last() -> None:
     sweep = Sweep([job("a", 4, 0), job("a", 4, 0), job("b", 4, 0)])
     sweep.begin(0)

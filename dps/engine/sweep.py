@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 
 from omegaconf import DictConfig
 
@@ -81,15 +82,15 @@ class Sweep:
     def seconds_left(self, running_seconds: float) -> tuple[float, int] | None:
         """A guess, and the number of jobs that it comes from; None before one is over that tells.
 
-        A trial is taken to cost what it did in the job that is most like its own; the running job has run for
-        `running_seconds`.
+        A trial is taken to cost what it did in the job that is most like its own, or at the mean of several as like;
+        the running job has run for `running_seconds`.
         """
-        known = [job for job in self.jobs if job.is_over and job.seconds is not None]
-        if not known:
+        costs = [(job, job.seconds / job.trials) for job in self.jobs if job.is_over and job.seconds is not None]
+        if not costs:
             return None
         left = 0.0
         for job in (job for job in self.jobs if not job.is_over):
-            like = min(reversed(known), key=job.likeness)
-            whole = job.trials * (like.seconds or 0.0) / like.trials
+            nearest = min(job.likeness(one) for one, _ in costs)
+            whole = job.trials * mean(cost for one, cost in costs if job.likeness(one) == nearest)
             left += max(0.0, whole - running_seconds) if job is self.running else whole
-        return left, len(known)
+        return left, len(costs)
