@@ -1,6 +1,9 @@
 """A job, as Hydra runs it: compose, check, fit, and return the steps-to-result."""
 
+import logging
+import os
 import sys
+import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
@@ -10,12 +13,15 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from dps import errors, signals
-from dps.engine import targets
+from dps import durations, errors, signals
+from dps.engine import display, targets
 from dps.engine.named import named
 from dps.engine.overrides import refuse_renaming, understood
 from dps.engine.run import run
 from dps.engine.study import Study
+from dps.storage import records
+
+log = logging.getLogger(__name__)
 
 
 def run_command_line() -> None:
@@ -41,15 +47,19 @@ def job(cfg: DictConfig) -> int:
 
 def _run(cfg: DictConfig) -> int:
     job = HydraConfig.get()
+    is_single, begun = job.mode == RunMode.RUN, time.monotonic()
     try:
-        trials = OmegaConf.select(job.sweeper, "trials") if job.mode == RunMode.MULTIRUN else None
-        steps_to_result = run_composed(cfg, trials)
+        before = records.version(Path(job.runtime.output_dir))
+        steps_to_result = run_composed(cfg, None if is_single else OmegaConf.select(job.sweeper, "trials"))
+        _tell(cfg, None if records.version(Path(cfg.folder)) == before else time.monotonic() - begun)
     except Exception as error:
-        if job.mode == RunMode.RUN:
+        if is_single:
             errors.stop("dps", error)
         reason = errors.one_line(error)
+        with suppress(OSError):
+            log.error("%s: failed after %s: %s", _title(cfg), durations.exact(time.monotonic() - begun), reason)
     else:
-        if job.mode == RunMode.RUN:
+        if is_single:
             from dps.report import terminal
 
             terminal.show([Path(cfg.folder)])
@@ -60,13 +70,36 @@ def _run(cfg: DictConfig) -> int:
 def run_composed(cfg: DictConfig, trials_of_sweep: int | None) -> int | None:
     """Check and run the job that Hydra has composed, and return its K*; its log gets the traceback of what fails."""
     job = HydraConfig.get()
+    is_single = job.mode == RunMode.RUN
     try:
         refuse_renaming(job.overrides.task)
         targets.allow_own(job.runtime)
         OmegaConf.resolve(named(cfg, job.runtime.choices, job.runtime.output_dir))
         typed = [*targets.config_dir_typed(job.runtime), *job.overrides.task]
-        return run(Study.parse(cfg), typed, trials_of_sweep)
+        study, number = Study.parse(cfg), None if is_single else job.job.num
+        alone = is_single or job.runtime.choices["hydra/launcher"] == "basic"
+        with display.opened(display.Shown() if alone else None), display.study(_title(cfg), number):
+            return run(study, typed, trials_of_sweep)
     except Exception:
-        with suppress(OSError), (Path(job.runtime.output_dir) / f"{job.job.name}.log").open("a") as log:
-            traceback.print_exc(file=log)
+        with suppress(OSError), (Path(job.runtime.output_dir) / f"{job.job.name}.log").open("a") as file:
+            traceback.print_exc(file=file)
         raise
+
+
+def _title(cfg: DictConfig) -> str:
+    """What the study is called in lines: in a sweep by the sweeper, which numbers it."""
+    return os.environ.get("DPS_STUDY") or f"batch_size={cfg.get('batch_size')}, sparsity={cfg.get('sparsity')}"
+
+
+def _tell(cfg: DictConfig, seconds: float | None) -> None:
+    """A line on the study that has ended, here and in its log, with the seconds it took; None: it was finished before.
+
+    The results stand already: a disk that is full does not make the study fail.
+    """
+    from dps.report import finished
+
+    if seconds is None:  # nothing new for the log, which may be on a disk that is read only
+        print(f"{_title(cfg)}: {finished.k_star(Path(cfg.folder))}, finished before", flush=True)
+        return
+    with suppress(OSError):
+        log.info("%s: %s, %s", _title(cfg), finished.sentence(Path(cfg.folder)), durations.exact(seconds))

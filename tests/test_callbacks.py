@@ -1,9 +1,7 @@
-"""The callbacks: pruning, the goal check with its race, the record and the line of progress."""
+"""The callbacks: pruning, the goal check with its race, and the record."""
 
 import functools
-import io
 import math
-import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,10 +15,9 @@ from command import dps, place, rows, study
 from configuration import Composed
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from rich.console import Console
 from torch import Tensor
 
-from callbacks import Goal, Record, StudyProgress, progress
+from callbacks import Goal, Record
 from dps import pruning
 from dps.engine import fit
 from dps.engine.module import StudyTask
@@ -28,7 +25,7 @@ from dps.engine.study import Study
 from dps.models import SimpleCNN, Weights, initialise
 from dps.protocol.outcome import Outcome
 from dps.pruning import Unpruned
-from dps.storage import ownership, records
+from dps.storage import records
 from dps.storage.cache import load, save
 
 SMALL = ["batch_size=8", "goal.error=0.3", "goal.interval_steps=4", "max_steps=8"]
@@ -286,68 +283,3 @@ def test_the_other_ranks_record_nothing(tmp_path: Path, composed: Composed) -> N
     other: Any = SimpleNamespace(is_global_zero=False)
     record.on_train_batch_end(other, task)
     assert not list(tmp_path.iterdir())
-
-
-@pytest.fixture
-def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """What the line of progress writes, as it would to a terminal."""
-    written = io.StringIO()
-    console = Console(file=written, force_terminal=True, width=150, color_system=None)
-    monkeypatch.setattr(progress, "Console", lambda **_: console)
-    return written
-
-
-def titles(screen: io.StringIO) -> list[str]:
-    return re.findall(r"(?:study \d of \d: )?batch_size=\d+ sparsity=[\d.]+", screen.getvalue())
-
-
-def test_the_line_counts_the_studies_of_a_sweep(tmp_path: Path, screen: io.StringIO) -> None:
-    assert dps(tmp_path, "-m", *SMALL, "batch_size=8,16", "hydra.sweeper.trials=2").code == 0
-    assert titles(screen) == ["study 1 of 2: batch_size=8 sparsity=0", "study 2 of 2: batch_size=16 sparsity=0"]
-    screen.truncate(0)
-    dps(tmp_path, *SMALL, "batch_size=32")
-    assert titles(screen) == ["batch_size=32 sparsity=0"]
-
-
-def test_nothing_is_drawn_where_there_is_no_terminal(tmp_path: Path) -> None:
-    done = dps(tmp_path, "-m", *SMALL, "batch_size=8,16", "hydra.sweeper.trials=2")
-    assert (done.code, done.stderr) == (0, "")
-    assert "study 1 of 2" not in done.stdout
-
-
-def test_the_jobs_of_one_study_are_one_study(tmp_path: Path, trainers: list[pl.Trainer], screen: io.StringIO) -> None:
-    dps(tmp_path, "-m", *SMALL, "batch_size=8,16", "hydra.sweeper.trials=2", "hydra.sweeper.trials_per_job=1")
-    assert len(trainers) == 4
-    assert [title.split(":")[0] for title in titles(screen)] == ["study 1 of 2"] * 2 + ["study 2 of 2"] * 2
-    assert {ownership.sweep_trials(path.parent) for path in tmp_path.rglob("trials.csv")} == {2}
-
-
-@pytest.mark.parametrize(
-    ("early_reject", "state"),
-    [("true", r"missed at (48|96|144)/150, 2 trials"), ("false", r"error [3-9]\d\.\d% > goal 30\.0%, 2 trials")],
-)
-def test_the_line_on_a_terminal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, screen: io.StringIO, early_reject: str, state: str
-) -> None:
-    monkeypatch.setattr(StudyProgress, "on_train_batch_end", drawn(StudyProgress.on_train_batch_end))
-    assert dps(tmp_path, *SMALL, *TWO, "optimizer.lr=1e-6", f"goal.early_reject={early_reject}").code == 0
-    shown = screen.getvalue()
-    assert "batch_size=8 sparsity=0" in shown
-    assert "step 3/8 2 trials" in shown  # before the first check
-    assert re.search(state, shown)
-    assert shown.endswith("\x1b[2K") or shown.rstrip("\n").endswith(("\x1b[?25h", "\x1b[2K"))
-
-
-def drawn(update: Callable[..., None]) -> Callable[..., None]:
-    def after_each_step(line: StudyProgress, *arguments: Any) -> None:
-        update(line, *arguments)
-        line._bar.refresh()
-
-    return after_each_step
-
-
-def test_an_error_before_the_first_step_leaves_no_line(tmp_path: Path) -> None:
-    line = StudyProgress()
-    line.on_exception(None, None, OSError())  # type: ignore[arg-type]
-    line.disable()
-    line.enable()

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from command import dps, place, process, rows, study
-from rich.progress import Task, TaskID
 from torch import Tensor
 
-from callbacks import progress
 from dps.data import StudyData, sources
+from dps.engine import display
 from dps.engine.module import StudyTask
 from dps.storage import measurements
 from dps.storage.measurements import CURVES, NOISE, SMOOTHNESS, Measurement
@@ -254,17 +254,20 @@ def test_intervals_are_checked(tmp_path: Path, name: str, value: str) -> None:
 
 def test_the_line_says_what_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
+    asked: list[Callable[[], display.Position]] = []
 
     def say(task: StudyTask, doing: str) -> None:
         vars(task)["said"] = doing
         if doing:
-            said.append(progress._Doing(task).render(Task(TaskID(0), "", None, 0, lambda: 0.0)).plain)
+            at = asked[0]()
+            said.append(f"{at.doing}, {at.running} of {at.trials} trials")
 
+    monkeypatch.setattr(display, "training", asked.append)
     monkeypatch.setattr(StudyTask, "doing", property(lambda task: vars(task)["said"], say), raising=False)
     run(tmp_path, *TYPED, AFTER, *INTERVALS)
     every = {"smoothness 1/3: 1/10", "smoothness 3/3: 10/10", "noise 2/3: 4/4", "curves 1/3: 1/1"}
-    assert {f"{doing}, 3 trials" for doing in every} <= set(said)
-    assert "smoothness 1/1: 10/10, 1 trials" in said  # the last trial, which another's end has left alone
+    assert {f"{doing}, 3 of 3 trials" for doing in every} <= set(said)
+    assert "smoothness 1/1: 10/10, 1 of 3 trials" in said  # the last trial, which another's end has left alone
     assert max(map(len, said)) < 40
 
 

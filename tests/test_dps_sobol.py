@@ -124,8 +124,9 @@ def _watch(app: App, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if cfg.batch_size < 1:
             raise ValueError(f"batch_size={cfg.batch_size} must be positive")
 
-    def show(folders: list[Path]) -> None:
+    def show(folders: list[Path]) -> dict[Path, str]:
         app.table = [str(path.relative_to(folder)) for path in folders]
+        return {}
 
     def launch(self: Launcher, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         app.launches += 1
@@ -159,7 +160,8 @@ def test_grid_of_studies_with_their_trials(sweep: Sweep) -> None:
         assert job.optimizer.momentum == expected["optimizer.momentum"]
     assert app.checked == app.jobs
     assert app.launches == 1
-    assert app.studies == [f"{n} of 4" for n in (1, 2, 3, 4)]
+    titles = [f"batch_size={b}, sparsity={s}" for b, s in [(4, 0), (4, 0.9), (16, 0), (16, 0.9)]]
+    assert app.studies == [f"{number} of 4  {title}" for number, title in enumerate(titles, start=1)]
     assert app.table == [f"outputs/fast/batch_size={b},sparsity={s}" for b, s in [(4, 0), (4, 0.9), (16, 0), (16, 0.9)]]
 
 
@@ -171,7 +173,7 @@ def test_replicates_repeat_the_grid_with_points_of_their_own_in_folders_of_their
         assert job.optimizer.lr == sample([LR, MOMENTUM], 0, 4, job.replicate)["optimizer.lr"]
     folders = [f"outputs/fast/batch_size={b},sparsity=0" for b in (4, 16)]
     assert app.table == [*folders, *(f"{folder}/replicate={r}" for r in (1, 2) for folder in folders)]
-    assert app.studies[-1] == "6 of 6"
+    assert app.studies[-1] == "6 of 6  batch_size=16, sparsity=0, replicate=2"
 
 
 def test_no_grid_is_one_study(sweep: Sweep) -> None:
@@ -225,6 +227,7 @@ def test_other_grid_keys_are_in_the_folders_names(sweep: Sweep) -> None:
         for root in ("%2Fa%2Fb", "it%5C%27s,%20%24x")
     ]
     assert [job.root for job in app.jobs] == ["/a/b", "it's, $x"] * 2
+    assert app.studies[1] == "2 of 4  batch_size=4, sparsity=0, root=it%5C%27s,%20%24x"
 
 
 def test_the_last_of_a_repeated_key_counts(sweep: Sweep) -> None:

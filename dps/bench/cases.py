@@ -15,6 +15,7 @@ from dps.bench.report import Case
 from dps.data import StudyData
 from dps.engine.study import Study
 from dps.protocol.goal import allowed_mistakes
+from dps.stages import Stages
 
 Rates = dict[str, float]
 
@@ -28,10 +29,11 @@ def data_for(cfg: DictConfig) -> StudyData:
     return data
 
 
-def plain_steps(cfg: DictConfig, data: StudyData) -> dict[int, tuple[float, float]]:
+def plain_steps(cfg: DictConfig, data: StudyData, at: Stages) -> dict[int, tuple[float, float]]:
     """By batch size, the seconds of a step of one trial alone: in bare PyTorch, and the plain way."""
     found = {}
     for batch_size in cfg.bench.batch_sizes:
+        at(f"a step, B={batch_size}, of one trial: in bare PyTorch, and the plain way")
         sized = timing.with_values(cfg, {"batch_size": batch_size})
         raw = timing.raw_step_seconds(sized, data, batch_size, cfg.bench.seconds)
         found[batch_size] = raw, timing.plain_step_seconds(sized, data, cfg.bench.seconds)
@@ -39,7 +41,7 @@ def plain_steps(cfg: DictConfig, data: StudyData) -> dict[int, tuple[float, floa
 
 
 def step_cases(
-    cfg: DictConfig, data: StudyData, rates: Rates, alone: Mapping[int, tuple[float, float]]
+    cfg: DictConfig, data: StudyData, rates: Rates, alone: Mapping[int, tuple[float, float]], at: Stages
 ) -> Iterator[Case]:
     """A step of one trial: alone, as `plain_steps` has it, and as its share of a step of several."""
     seconds = cfg.bench.seconds
@@ -48,17 +50,20 @@ def step_cases(
         least = batch_size / rates["train"]
         yield Case(f"step, B={batch_size}, alone in bare PyTorch", plain, raw, least)
         for trials in cfg.bench.stacks:
+            at(f"a step, B={batch_size}, of {trials} in the stack")
             ours = timing.stack_step_seconds(sized, data, trials, seconds)
             note = f"one trial's share, {raw / ours:.1f} times cheaper than in bare PyTorch"
             yield Case(f"step, B={batch_size}, {trials} in the stack", plain, ours, least, note=note)
 
 
-def small_study_case(cfg: DictConfig, folder: Path) -> Case:
+def small_study_case(cfg: DictConfig, folder: Path, at: Stages) -> Case:
     """A study run whole in both ways in float64, without race; RuntimeError where the answers differ."""
     small = cfg.bench.small
     values = {"batch_size": small.batch_size, "max_steps": small.max_steps, "goal.error": small.goal_error}
     values |= {"race": False, "trainer.precision": "64-true"}
+    at("a small study, whole, in float64: our way")
     run = study.run_study(cfg, folder / "small", small.trials, values)
+    at("a small study, whole, in float64: the plain way")
     sized = timing.with_values(cfg, values)
     data = data_for(sized)
     plain, seconds = study.plain_steps_to_result(sized, data, small.trials)
@@ -77,8 +82,9 @@ class Costs:
     scores: float
 
 
-def plain_costs(cfg: DictConfig, data: StudyData) -> Costs:
+def plain_costs(cfg: DictConfig, data: StudyData, at: Stages) -> Costs:
     """Measure a step, a full check and the pruning scores of one trial the plain way, at the study's own batch size."""
+    at("a step, a check and the pruning scores of one trial, the plain way")
     sized = timing.with_values(cfg, {})
     step = timing.plain_step_seconds(sized, data, cfg.bench.seconds)
     check = timing.plain_check_seconds(sized, data)
@@ -87,19 +93,24 @@ def plain_costs(cfg: DictConfig, data: StudyData) -> Costs:
     return Costs(step, check, time.perf_counter() - start)
 
 
-def study_cases(cfg: DictConfig, data: StudyData, rates: Rates, plain: Costs, folder: Path) -> Iterator[Case]:
+def study_cases(
+    cfg: DictConfig, data: StudyData, rates: Rates, plain: Costs, folder: Path, at: Stages
+) -> Iterator[Case]:
     """The start of a study, its checks, the whole of it, and what each idea saves."""
     trials = cfg.bench.trials
     for name in ("first", "second"):
+        at(f"the start of a study, the {name} of a grid")
         started = study.run_study(cfg, folder / name, trials, {"max_steps": 1})
         note = "scores as found on disk" if name == "first" else "scores kept from the first"
         yield Case(
             f"start to the first step, {name} study of a grid", plain.scores * trials, started.seconds, note=note
         )
+    at(f"the whole study, of {trials} trials")
     run = study.run_study(cfg, folder / "study", trials, {})
     allowed = allowed_mistakes(cfg.goal.error, len(data.validation_labels))
     yield from _check_cases(run, allowed, plain, rates)
     yield _whole_study(cfg, run, allowed, plain, rates)
+    at("what each idea saves of it")
     yield from _ideas(cfg, data, run, plain)
 
 

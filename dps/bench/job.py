@@ -2,14 +2,13 @@
 
 import sys
 import tempfile
-from itertools import chain
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from dps import errors
+from dps import errors, stages
 from dps.engine import targets
 from dps.engine.named import named
 from dps.engine.study import Study
@@ -40,18 +39,18 @@ def _measure(cfg: DictConfig) -> None:
 
     quieten_lightning()
     set_precision(cfg.precision)
-    found, console = [], Console(width=None if sys.stdout.isatty() else 120)
-    data = cases.data_for(timing.with_values(cfg, {}))
-    with console.status("measuring the machine") as status, tempfile.TemporaryDirectory() as folder:
-        alone, plain = cases.plain_steps(cfg, data), cases.plain_costs(cfg, data)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    with stages.Stages("dps-bench") as at, tempfile.TemporaryDirectory() as folder:
+        at("reads the data")
+        data = cases.data_for(timing.with_values(cfg, {}))
+        alone, plain = cases.plain_steps(cfg, data, at), cases.plain_costs(cfg, data, at)
         keep_freed_memory()  # only now: the plain way was timed with memory as PyTorch leaves it
+        at("what the machine can do")
         rates = timing.throughput(timing.with_values(cfg, {}), data, cfg.bench.seconds)
         rates["matrix_product_flops"] = timing.matrix_product_flops(data.train_images.device, cfg.bench.seconds)
-        steps = cases.step_cases(cfg, data, rates, alone)
-        studies = cases.study_cases(cfg, data, rates, plain, Path(folder))
-        for case in chain(steps, studies, [cases.small_study_case(cfg, Path(folder))]):
-            found.append(case)
-            status.update(f"{len(found)} cases measured, the last: {case.name}")
+        steps = cases.step_cases(cfg, data, rates, alone, at)
+        studies = cases.study_cases(cfg, data, rates, plain, Path(folder), at)
+        found = [*steps, *studies, cases.small_study_case(cfg, Path(folder), at)]
     report.show(found, rates, console)
     report.save(Path(cfg.bench.json), found, rates, OmegaConf.to_container(cfg, resolve=True))
     console.print(f"Also in {cfg.bench.json}")

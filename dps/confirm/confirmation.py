@@ -43,7 +43,6 @@ class Confirmation:
             cfg.trial, cfg.seed, cfg.replicate = list(range(len(self.configurations))), 0, FIRST_FRESH + seed
             cfg.race, cfg.max_steps, cfg.logger = False, self.max_steps, None
             cfg.callbacks = {"goal": cfg.callbacks.goal}  # the others measure
-            cfg.bookkeeping.progress = {"_target_": "dps.confirm.quiet.Quiet"}
             for one in declared(cfg.get("metaparameters")):
                 if one.name in self.configurations:
                     OmegaConf.update(cfg, one.option, self.configurations[one.name].tolist())

@@ -105,6 +105,7 @@ def _trainer(study: Study) -> pl.Trainer:
         max_epochs=-1,
         limit_val_batches=0,
         num_sanity_val_steps=0,
+        enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
     )

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from dps import signals
-from dps.engine import devices
+from dps.engine import devices, display
 from dps.engine.study import Study
 
 SECONDS_TO_FAIL = 1.0  # after a rank has failed, for the others to say what they know: they cannot go on
@@ -32,7 +32,7 @@ class Failure(NamedTuple):
 class _Rank:
     """A rank's process, and what it has said: why it failed, or what it kept when a signal stopped it."""
 
-    def __init__(self, number: int, study: Study, environment: Mapping[str, str]):
+    def __init__(self, number: int, study: Study, shown: display.Shown | None, environment: Mapping[str, str]):
         self.number = number
         self.failure: Failure | None = None
         self.kept: str | None = None
@@ -49,7 +49,7 @@ class _Rank:
                 process_group=0,  # so that Ctrl-C in a terminal does not reach it past this process
             )
         with contextlib.suppress(OSError):  # where it has ended already, its exit code tells
-            self._line.send(study)
+            self._line.send((study, shown))
 
     def listen(self) -> bool:
         """Take what it has said, and log what it has logged; whether it failed."""
@@ -91,13 +91,14 @@ def launch(study: Study) -> None:
     own = environment(study.cfg.trainer.devices, store.port)
     ranks: list[_Rank] = []
     signals.finish_steps()
-    try:
-        for number in range(study.cfg.trainer.devices):
-            ranks.append(_Rank(number, study, own))
-        failed = _watch(ranks)
-    finally:
-        for rank in ranks:
-            rank.end()
+    with display.handed_over() as shown:
+        try:
+            for number in range(study.cfg.trainer.devices):
+                ranks.append(_Rank(number, study, shown if number == 0 else None, own))
+            failed = _watch(ranks)
+        finally:
+            for rank in ranks:
+                rank.end()
     if kept := [rank.kept for rank in ranks if rank.kept is not None]:
         stop = signals.Stopped(signals.stop_asked() or signal.SIGTERM)
         stop.kept = kept[0]

@@ -24,17 +24,18 @@ class _ToParent(QueueHandler):
 def train(parent: Connection) -> None:
     """Train the study that the parent sends, and tell it why this rank has ended before its time."""
     try:
-        study = parent.recv()
+        study, shown = parent.recv()
     except (EOFError, OSError):
         os._exit(1)  # there is no parent any more
     threading.Thread(target=_end_with, args=[parent], daemon=True).start()
     _log_to(parent)
     with signals.stopping("dps"):
         try:
-            from dps.engine import fit, targets
+            from dps.engine import display, fit, targets
 
             targets.import_own()
-            fit.fit_here(study)
+            with display.opened(shown):
+                fit.fit_here(study)
         except signals.Stopped as stop:
             _end(parent, stop.kept, stop.exit_code)
         except Exception as error:

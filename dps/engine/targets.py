@@ -20,7 +20,7 @@ HOLDS = {
     "lr_schedule": ("dps.stack.schedules",),
     "pruning": ("callbacks", "dps.pruning"),
     "callbacks": ("callbacks", "pytorch_lightning.callbacks"),
-    "bookkeeping": ("callbacks", "dps.confirm.quiet"),
+    "bookkeeping": ("callbacks",),
     "logger": ("pytorch_lightning.loggers", "dps.engine.tracking"),
     "trainer": (
         *("pytorch_lightning.Trainer", "pytorch_lightning.trainer.trainer.Trainer", "dps.engine.ranks"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dps import signals
+from dps.stages import Stages
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from dps.analysis.results import Results
 
 DOTS_PER_INCH = 200
+QUIET_SECONDS = 5.0  # a report that takes longer says from then on what it is at
 LISTED = 10  # sentences on what is missing that the terminal shows; the page shows all
 
 
@@ -27,7 +29,8 @@ def main() -> None:
         from dps import errors
 
         typed = _parser().parse_args()
-        errors.run_command("dps-report", lambda: _report(typed))
+        with Stages("dps-report", QUIET_SECONDS) as at:
+            errors.run_command("dps-report", lambda: _report(typed, at))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _report(typed: argparse.Namespace) -> None:
+def _report(typed: argparse.Namespace, at: Stages) -> None:
     """Writes nothing until everything is read, judged and drawn."""
     import pandas as pd
 
@@ -63,11 +66,14 @@ def _report(typed: argparse.Namespace) -> None:
     from dps.report import output
     from dps.report.page import page
 
+    at("reads the studies, and fits curves to them")
     results = gather(typed.folders, typed.measured)
     folder = typed.output or typed.folders[0] / "report"
     output.check(folder)
+    at("judges the claims")
     claims = judge(results)
-    files, figures = _drawn(results, typed.figures)
+    files, figures = _drawn(results, typed.figures, at)
+    at("makes the page")
     files |= {
         "k_star.csv": _csv(results.k_star),
         "study.csv": _csv(results.studies),
@@ -80,13 +86,17 @@ def _report(typed: argparse.Namespace) -> None:
     _show(results, claims, folder / output.PAGE)
 
 
-def _drawn(results: Results, numbers: Sequence[str] | None) -> tuple[dict[str, bytes], list[tuple[str, str, bytes]]]:
+def _drawn(
+    results: Results, numbers: Sequence[str] | None, at: Stages
+) -> tuple[dict[str, bytes], list[tuple[str, str, bytes]]]:
     """The figures' files by name, and what the page shows of them: stem, caption, PNG."""
     from dps.report.figures import NUMBERS, draw
     from dps.report.output import MAKER
 
+    at("draws the figures")
     files, figures = {}, []
     for stem, caption, figure in draw(results, NUMBERS if numbers is None else numbers):
+        at(f"saves {stem}")
         files[f"{stem}.pdf"] = _saved(figure, "pdf", {"Creator": MAKER, "CreationDate": None})
         files[f"{stem}.png"] = _saved(figure, "png", {"Software": MAKER})
         figures.append((stem, caption, files[f"{stem}.png"]))

@@ -28,17 +28,25 @@ CONFIRMED = (
 Studies = Mapping[Path, "pd.DataFrame"]  # the trials by the study's folder, as records.read has them, one at least
 
 
-def show(folders: Sequence[Path], console: Console | None = None) -> None:
-    """Prints K* of the studies in the folders, one table a protocol; ValueError where a trials.csv is damaged."""
+def show(folders: Sequence[Path], console: Console | None = None) -> dict[Path, str]:
+    """Prints K* of the studies in the folders, one table a protocol, but for those whose trials.csv is damaged.
+
+    Returns what is wrong with these, by the folder as it was given.
+    """
     from rich.console import Console
     from rich.text import Text
 
     console = console or Console()
     found: dict[tuple[Any, ...], dict[Path, pd.DataFrame]] = {}
-    for folder in dict.fromkeys(Path(folder).resolve() for folder in folders):
-        study = records.read(folder)
+    damaged: dict[Path, str] = {}
+    for folder in folders:
+        try:
+            study = records.read(folder)
+        except ValueError as error:
+            damaged[folder] = str(error)
+            continue
         if not study.empty:
-            found.setdefault(tuple(study.iloc[0][list(PROTOCOL)]), {})[folder] = study
+            found.setdefault(tuple(study.iloc[0][list(PROTOCOL)]), {})[folder.resolve()] = study
     for key, studies in sorted(found.items(), key=lambda item: str(item[0])):
         console.print(Text(_title(key, list(found), studies.values()), style="bold"))
         console.print(k_star_table(studies))
@@ -48,6 +56,7 @@ def show(folders: Sequence[Path], console: Console | None = None) -> None:
         console.print(REPLICATES, highlight=False)
     if any(confirmations.exists(folder) for folder in every):
         console.print(CONFIRMED, highlight=False)
+    return damaged
 
 
 def _title(key: tuple[Any, ...], keys: Sequence[tuple[Any, ...]], studies: Collection[pd.DataFrame]) -> str:

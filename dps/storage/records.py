@@ -57,11 +57,20 @@ def merge(folder: Path, rows: Sequence[Mapping[str, Any]], declared: Sequence[st
         write_csv(path, columns, ([_text(row.get(name)) for name in columns] for row in ordered))
 
 
+def version(folder: Path) -> tuple[int, int, int] | None:
+    """What tells a study's record from what it was before; None where there is none."""
+    try:
+        stat = (folder / FILE).stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+
 class Finishers:
     """The trials of a study that any of its jobs has recorded as complete."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / FILE
+        self._folder = folder
         self._version: tuple[int, int, int] | None = None
         self._steps: dict[int, int] = {}
 
@@ -70,15 +79,12 @@ class Finishers:
 
         ValueError on a damaged file.
         """
-        try:
-            stat = self._path.stat()
-        except FileNotFoundError:
+        if (now := version(self._folder)) is None:
             return set()
-        version = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
-        if version != self._version:
-            rows = _read_rows(self._path)[1]
+        if now != self._version:
+            rows = _read_rows(self._folder / FILE)[1]
             self._steps = {row["trial"]: row["steps_to_result"] for row in rows if row["status"] == "complete"}
-            self._version = version
+            self._version = now
         return {trial for trial, steps in self._steps.items() if steps <= step}
 
 
@@ -99,6 +105,11 @@ def refuse_conflict(
                 f"{folder / FILE} holds trial {row['trial']} with {' and '.join(different)}; ask for another trial "
                 "number, or another folder with hydra.run.dir=FOLDER, in a sweep with hydra.sweep.dir=FOLDER"
             )
+
+
+def seconds(frame: pd.DataFrame) -> float:
+    """What training and evaluating took of all the trials together."""
+    return float(frame[["train_seconds", "evaluate_seconds"]].sum().sum())
 
 
 def best(frame: pd.DataFrame) -> pd.Series[Any] | None:

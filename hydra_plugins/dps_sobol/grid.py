@@ -96,10 +96,7 @@ def folder_override(point: dict[str, str], replicate: int, cfg: DictConfig) -> l
 
     A replicate's lies in that of the study, which is replicate 0's.
     """
-    named = {key.lstrip("+"): value.strip("'\"") for key, value in point.items()}
-    extra = "".join(
-        f",{quote(key, safe='@')}={quote(value, safe='[],')}" for key, value in named.items() if key not in FOLDER_KEYS
-    )
+    extra = "".join(f",{one}" for one in _named(point) if one.partition("=")[0] not in FOLDER_KEYS)
     extra += f"/replicate={replicate}" if replicate else ""
     if not extra:
         return []
@@ -107,6 +104,19 @@ def folder_override(point: dict[str, str], replicate: int, cfg: DictConfig) -> l
     assert isinstance(sweep, dict)
     subdir = QuotedString(f"{sweep['subdir']}{extra}", Quote.single).with_quotes()
     return [f"hydra.sweep.subdir={subdir}"]
+
+
+def title(point: dict[str, str], replicate: int, cfg: DictConfig) -> str:
+    """What the study is called in lines: its batch size, its sparsity, and what else of the grid is its own."""
+    usual = [f"{key}={OmegaConf.select(cfg, key)}" for key in ("batch_size", "sparsity")]
+    rest = [one for one in _named(point) if one.partition("=")[0] not in ("batch_size", "sparsity")]
+    return ", ".join([*usual, *rest, *([f"replicate={replicate}"] if replicate else [])])
+
+
+def _named(point: dict[str, str]) -> list[str]:
+    """The keys and values of a point, as they can stand in the name of a folder."""
+    named = {key.lstrip("+"): value.strip("'\"") for key, value in point.items()}
+    return [f"{quote(key, safe='@')}={quote(value, safe='[],')}" for key, value in named.items()]
 
 
 def trial_overrides(found: list[Dimension], replicate: int, trials: int, trials_per_job: int) -> list[list[str]]:

@@ -3,11 +3,16 @@
 
 import itertools
 import os
+import shlex
+import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
@@ -17,6 +22,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from dps.protocol.values import require
 from hydra_plugins.dps_sobol import grid
+from hydra_plugins.dps_sobol.follow import followed
+
+if TYPE_CHECKING:
+    from dps.engine.sweep import Job
 
 LAUNCHERS_HERE = "basic", "joblib", "local", "submitit_local"  # others may run studies where there are other devices
 MOST_REPLICATES = 1000  # each is a study of its own at every point of the grid, composed before the first starts
@@ -59,9 +68,20 @@ class SobolSweeper(Sweeper):
 
         Raises ValueError before any starts where the command line is wrong, RuntimeError at the end where some failed.
         """
-        jobs = self._jobs(grid.read(arguments, self.config_loader))
-        self._check(jobs)
-        report(self.launcher.launch(jobs, initial_job_idx=0))
+        jobs, begun = self._jobs(grid.read(arguments, self.config_loader)), time.monotonic()
+        with self._shown(self._check(jobs)):
+            returns = self.launcher.launch(jobs, initial_job_idx=0)
+        report(returns, time.monotonic() - begun)
+
+    def _shown(self, jobs: "list[Job]") -> AbstractContextManager[None]:
+        """What says meanwhile how far the sweep is; other launchers' jobs print here, each its line."""
+        from dps.engine import display
+        from dps.engine.sweep import Sweep
+
+        if "submitit" in self.master_config.hydra.launcher._target_:
+            return followed(jobs)
+        is_here = self.master_config.hydra.runtime.choices["hydra/launcher"] == "basic"
+        return display.opened(display.Shown(Sweep(jobs)) if is_here else None)
 
     def _jobs(self, command: grid.CommandLine) -> list[list[str]]:
         from dps.engine.options import SEEDS_OF_A_REPLICATE
@@ -80,7 +100,8 @@ class SobolSweeper(Sweeper):
             study += grid.folder_override(point, replicate, cfg)
             study += [f"replicate={replicate}"] if replicate else []
             shares = grid.trial_overrides(dimensions, replicate, self.trials, self.trials_per_job or self.trials)
-            study.append(f"++hydra.job.env_set.DPS_STUDY='{number} of {len(studies)}'")
+            title = f"{number} of {len(studies)}  {grid.title(point, replicate, cfg)}"
+            study.append(f"++hydra.job.env_set.DPS_STUDY={QuotedString(title, Quote.single).with_quotes()}")
             jobs += [study + share for share in shares]
         return jobs
 
@@ -102,46 +123,67 @@ class SobolSweeper(Sweeper):
     def _space_names(self) -> list[str]:
         return list(self.config_loader.get_group_options("space"))
 
-    def _check(self, jobs: list[list[str]]) -> None:
+    def _check(self, jobs: list[list[str]]) -> "list[Job]":
+        """What there is to do; ValueError where a job is wrong."""
         from dps.engine import devices, targets
         from dps.engine.named import named
         from dps.engine.overrides import refuse_renaming
         from dps.engine.study import Study
+        from dps.engine.sweep import planned
 
         targets.allow_own(self.master_config.hydra.runtime)
+        found = []
         for number, job in enumerate(jobs):
             refuse_renaming(job)
             cfg = self._compose(job)
             if number == 0:  # the launcher makes this folder; that of the configuration without the grid stays unused
                 self.master_config.hydra.sweep.dir = cfg.hydra.sweep.dir
             choices = cfg.hydra.runtime.choices
-            with open_dict(cfg):
-                del cfg["hydra"]  # as the job itself will get it
-            Study.parse(named(cfg, choices, "the study's own, which Hydra names when it runs"))
+            own = cfg.copy()
+            with open_dict(own):
+                del own["hydra"]  # as the job itself will get it
+            Study.parse(named(own, choices, "the study's own, which Hydra names when it runs"))
             if choices["hydra/launcher"] in LAUNCHERS_HERE or self._ray_is_here():
-                devices.check(cfg.trainer)
+                devices.check(own.trainer)
+            cfg.hydra.job.num = cfg.hydra.job.id = number  # as the launcher does
+            folder = Path(str(cfg.hydra.sweep.dir), str(cfg.hydra.sweep.subdir))
+            found.append(planned(folder, cfg.hydra.job.env_set.DPS_STUDY, own, choices["workload"]))
+        return found
 
     def _ray_is_here(self) -> bool:
         """Whether Ray runs the jobs, on this machine alone: one with too few GPUs would wait for them for ever."""
         return OmegaConf.select(self.master_config, "hydra.launcher.ray.init.address", default="no Ray") is None
 
 
-def report(returns: Sequence[JobReturn]) -> None:
-    """Prints the table of the studies' folders; raises RuntimeError that names every study that failed."""
+def report(returns: Sequence[JobReturn], seconds: float) -> None:
+    """Prints the table of the studies' folders, the time, and the commands to go on with.
+
+    RuntimeError that names every study that failed, or whose trials.csv is damaged.
+    """
+    from dps import durations
     from dps.errors import one_line
     from dps.report.terminal import show
 
     folders = [_folder(job) for job in returns]
     studies = list(dict.fromkeys(folders))
-    show(studies)
     reasons: dict[Path, str] = {}
     for folder, job in zip(folders, returns, strict=True):
         if job.status != JobStatus.COMPLETED:
             reasons.setdefault(folder, one_line(job._return_value))
+    reasons = show(studies) | reasons
+    print(f"{len(studies)} {'study' if len(studies) == 1 else 'studies'} in {durations.exact(seconds)}.")
+    for place in dict.fromkeys(_place(job) for job in returns):
+        print(f"Next: dps-report {place}, or dps-confirm {place}")
     if reasons:
         lines = "; ".join(f"{os.path.relpath(folder)}: {reason}" for folder, reason in reasons.items())
         where = "the traceback is in the folder's dps.log"
         raise RuntimeError(f"{len(reasons)} of {len(studies)} studies failed ({where}): {lines}")
+
+
+def _place(job: JobReturn) -> str:
+    """The folder of a job's sweep, as it is typed."""
+    assert job.hydra_cfg is not None
+    return shlex.quote(os.path.relpath(job.hydra_cfg.hydra.sweep.dir))
 
 
 def _folder(job: JobReturn) -> Path:
