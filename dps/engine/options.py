@@ -95,7 +95,7 @@ class Options:
     callbacks: dict[str, Part]
     bookkeeping: Bookkeeping
     trainer: Trainer
-    logger: Part | None = None
+    logger: Part | dict[str, Part] | None = None
     space: dict[str, str] | None = None
     metaparameters: dict[str, dict[str, Any]] = field(default_factory=dict)
     bench: Bench | None = None
