@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 MODE, SILENT = "WANDB_MODE", "WANDB_SILENT"
+LONGEST_TAG = 64  # that is taken
 SECONDS_TO_ANSWER = 4
-AT_ONCE = 16  # runs that are opened or ended at the same time: the server's answer takes longer than the work
+AT_ONCE = 64  # runs that are opened or ended at the same time: the server's answer takes longer than the work
 # What wandb does beside: it reads the terminal, the source code, the machine and the list of installed packages.
 QUIET = {
     **{"silent": True, "console": "off", "disable_git": True, "save_code": False},
@@ -67,14 +68,13 @@ def ended(runs: Sequence[Run], exit_code: int) -> None:
 
 
 def _opened(settings: Mapping[str, Any], wanted: Sequence[Mapping[str, Any]]) -> list[Run]:
-    runs: list[Run] = []
-    try:
-        for arguments in wanted:
-            runs.append(_open(settings, arguments))
-    except BaseException:
-        ended(runs, exit_code=1)
-        raise
-    return runs
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        opening = [threads.submit(_open, settings, arguments) for arguments in wanted]
+    errors = [error for one in opening if (error := one.exception())]
+    if errors:
+        ended([one.result() for one in opening if not one.exception()], exit_code=1)
+        raise errors[0]
+    return [one.result() for one in opening]
 
 
 def _open(settings: Mapping[str, Any], arguments: Mapping[str, Any]) -> Run:

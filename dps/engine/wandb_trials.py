@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from wandb import Run
 
 OUTCOME = [field.name for field in fields(Outcome)]
-LONGEST_TAG = 64
 
 
 class WandbTrials(Logger):
@@ -152,7 +151,7 @@ def _tags(study: Study) -> list[str]:
     cfg, names = study.cfg, study.cfg.names
     criterion = names.pruning if cfg.sparsity else "unpruned"
     tags = [names.dataset, names.model, names.optimizer, criterion, f"B={cfg.batch_size}", f"sparsity={cfg.sparsity:g}"]
-    return list(dict.fromkeys(str(tag)[:LONGEST_TAG] for tag in tags))
+    return list(dict.fromkeys(str(tag)[: wandb_run.LONGEST_TAG] for tag in tags))
 
 
 def _configuration(study: Study) -> dict[str, Any]:

@@ -59,9 +59,13 @@ class SobolSweeper(Sweeper):
 
         Raises ValueError before any starts where the command line is wrong, RuntimeError at the end where some failed.
         """
+        from dps.engine import wandb_sweep
+
         jobs = self._jobs(grid.read(arguments, self.config_loader))
         self._check(jobs)
-        report(self.launcher.launch(jobs, initial_job_idx=0))
+        returns = self.launcher.launch(jobs, initial_job_idx=0)
+        wandb_sweep.summarise(returns)
+        report(returns)
 
     def _jobs(self, command: grid.CommandLine) -> list[list[str]]:
         from dps.engine.options import SEEDS_OF_A_REPLICATE
