@@ -30,7 +30,7 @@ class Run:
 
     def __init__(self, arguments: Mapping[str, Any]):
         self.arguments, self.id, self.offline, self.url = arguments, arguments["id"], False, "http://run"
-        self.starting_step = 0
+        self.starting_step, self.project_url = 0, "http://project"
         self.logged: list[tuple[int | None, dict[str, float]]] = []
         self.summary: dict[str, Any] = {}
         self.exit_code: int | None = None

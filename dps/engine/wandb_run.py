@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 MODE, SILENT = "WANDB_MODE", "WANDB_SILENT"
 LONGEST_TAG = 64  # that is taken
 SECONDS_TO_ANSWER = 4
-AT_ONCE = 64  # runs that are opened or ended at the same time: the server's answer takes longer than the work
+AT_ONCE = 128  # runs that are opened or ended at the same time: the server's answer takes longer than the work
 # What wandb does beside: it reads the terminal, the source code, the machine and the list of installed packages.
 QUIET = {
     **{"silent": True, "console": "off", "disable_git": True, "save_code": False},
@@ -93,12 +93,12 @@ def _open(settings: Mapping[str, Any], arguments: Mapping[str, Any]) -> Run:
 
 
 def _choose_mode() -> None:
+    os.environ.setdefault(SILENT, "true")
     if MODE in os.environ:
         return
     import wandb
     from wandb.errors import Error
 
-    os.environ.setdefault(SILENT, "true")
     settings = wandb.setup().settings
     if settings.mode != "online":  # by `wandb offline`
         os.environ[MODE] = settings.mode

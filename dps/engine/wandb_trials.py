@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from dps.storage.run_ids import LoggedRun
 if TYPE_CHECKING:
     from wandb import Run
 
+log = logging.getLogger(__name__)
 OUTCOME = [field.name for field in fields(Outcome)]
 
 
@@ -126,6 +128,8 @@ class WandbTrials(Logger):
             for trial in trials
         ]
         runs = wandb_run.opened(self._settings, wanted)
+        if runs and not runs[0].offline:
+            log.info("Weights & Biases: %s", runs[0].project_url)
         run_ids.note(study.folder, {trial: wandb_run.logged(run) for trial, run in zip(ids, runs, strict=True)})
         return {trial["trial"]: run for trial, run in zip(trials, runs, strict=True)}
 
