@@ -1,6 +1,7 @@
 """Weights & Biases: a run for each trial, one for the sweep, and nothing that a study waits for."""
 
 import http.server
+import json
 import socket
 import threading
 import time
@@ -185,6 +186,13 @@ def check_trial(run: OfflineRun, row: "pd.Series[Any]") -> None:
     assert all(set(point) >= {"step", "train_loss"} and not any("=" in key for key in point) for point in run.history)
 
 
+def logged_table(folder: Path, name: str) -> list[dict[str, Any]]:
+    """The rows of a table that the one run in a folder has logged."""
+    (path,) = (folder / "wandb").glob(f"offline-run-*/files/media/table/{name}_*.table.json")
+    table = json.loads(path.read_text())
+    return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+
+
 @pytest.mark.slow
 def test_offline_runs_of_a_sweep_hold_what_its_record_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = offline(tmp_path, monkeypatch, *SWEEP, "batch_size=8,16", WANDB_API_KEY=KEY)
@@ -206,7 +214,10 @@ def test_offline_runs_of_a_sweep_hold_what_its_record_does(tmp_path: Path, monke
     ((summary,),) = offline_runs(sweep).values()
     assert summary.started["run_id"] == run_ids.read(sweep)[""].run_id and summary.started["job_type"] == "sweep"
     assert (summary.summary["studies_recorded"], summary.summary["trials"], summary.exit_code) == (2, 12, 0)
-    assert summary.summary["studies.nrows"] == 2 and summary.summary["figure_1.count"] == 1
+    assert summary.summary["figure_1.count"] == 1 and {"index.html", "study.csv"} <= set(summary.artifacts["report"])
+    shown = {row["batch_size"]: row["steps_to_result"] for row in logged_table(sweep, "studies")}
+    assert shown == {size: rows(study(tmp_path, size))["steps_to_result"].min() for size in (8, 16)}
+    assert {row["verdict"] for row in logged_table(sweep, "claims")} == {"not enough data"}
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
 
 

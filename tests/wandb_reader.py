@@ -12,7 +12,7 @@ from typing import Any
 class OfflineRun:
     """What a run's record holds: config and summary by key, the rows of its history, and the rest of its first record.
 
-    The exit code is None where the run has not ended.
+    `artifacts` has the files of each by its type. The exit code is None where the run has not ended.
     """
 
     started: dict[str, Any]
@@ -20,6 +20,7 @@ class OfflineRun:
     summary: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     step_metrics: dict[str, str] = field(default_factory=dict)
+    artifacts: dict[str, list[str]] = field(default_factory=dict)
     exit_code: int | None = None
 
 
@@ -46,6 +47,9 @@ def read(path: Path) -> OfflineRun:
             run.history.append(record["history"]["item"])
         elif record["type"] == "metric" and "step_metric" in record["metric"]:
             run.step_metrics[record["metric"]["glob_name"]] = record["metric"]["step_metric"]
+        elif record["type"] == "artifact":
+            artifact = record["artifact"]
+            run.artifacts[artifact["type"]] = [content["path"] for content in artifact["manifest"]["contents"]]
         elif record["type"] == "exit":
             run.exit_code = record["exit"].get("exit_code", 0)
     return run

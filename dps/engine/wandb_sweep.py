@@ -61,7 +61,8 @@ def _log(folders: Sequence[Path], report: Path, logger: DictConfig) -> None:
     import pandas as pd
     import wandb
 
-    studies, claims = _studies(report), pd.read_csv(report / "claims.csv", dtype=str, keep_default_na=False)
+    shown = {"studies": _studies(report), "claims": pd.read_csv(report / "claims.csv")}
+    studies = shown["studies"]
     workloads = list(dict.fromkeys(studies["workload"]))
     place = Path(os.path.commonpath(folders))
     new = LoggedRun(hashlib.sha256(f"{place} {time.time_ns()}".encode()).hexdigest()[:16], "")
@@ -77,9 +78,8 @@ def _log(folders: Sequence[Path], report: Path, logger: DictConfig) -> None:
     (run,) = wandb_run.opened(logger.settings, [wanted])
     try:
         run_ids.note(place, {"": wandb_run.logged(run)})
-        figures = [wandb.Image(str(path)) for path in sorted(report.glob("figure_1_*.png"))]
-        run.log({"studies": wandb.Table(dataframe=studies), "claims": wandb.Table(dataframe=claims)})
-        run.log({"figure_1": figures} if figures else {})
+        tables = {name: wandb.Table(columns=list(rows), data=_values(rows)) for name, rows in shown.items()}
+        run.log({**tables, "figure_1": [wandb.Image(str(path)) for path in sorted(report.glob("figure_1_*.png"))]})
         page = wandb.Artifact(f"report-{run.id}", type="report")
         page.add_dir(str(report))
         run.log_artifact(page)
@@ -97,3 +97,7 @@ def _studies(report: Path) -> pd.DataFrame:
     studies, k_star = (pd.read_csv(report / name) for name in ("study.csv", "k_star.csv"))
     confirmed = k_star[[*STUDY, *(name for name in k_star if name.startswith("confirmed_"))]]
     return studies.merge(confirmed, how="left", on=list(STUDY)).dropna(axis="columns", how="all")
+
+
+def _values(rows: pd.DataFrame) -> list[list[Any]]:
+    return rows.astype(object).where(rows.notna(), None).to_numpy().tolist()
