@@ -44,7 +44,7 @@ def summarise(jobs: Sequence[JobReturn]) -> None:
 
 
 def _loggers(cfg: DictConfig | None) -> list[Any]:
-    configured = (cfg or {}).get("logger") or {}
+    configured: Any = (cfg.get("logger") if cfg else None) or {}
     return [configured] if "_target_" in configured else list(configured.values())
 
 
