@@ -1,7 +1,7 @@
 """Runs of Weights & Biases: all online, or all offline where its server or a key for it is missing.
 
-WANDB_MODE decides where it is set. Where it is not, it is set here, for the rest of the process and its children: what
-is not there is waited for once.
+WANDB_MODE says which is wanted. What cannot be online is set to offline by it, for the rest of the process and its
+children, so that a server that does not answer is waited for once.
 """
 
 from __future__ import annotations
@@ -94,25 +94,23 @@ def _open(settings: Mapping[str, Any], arguments: Mapping[str, Any]) -> Run:
 
 def _choose_mode() -> None:
     os.environ.setdefault(SILENT, "true")
-    if MODE in os.environ:
+    if os.environ.get(MODE, "online") != "online":
         return
     import wandb
     from wandb.errors import Error
 
     settings = wandb.setup().settings
+    os.environ[MODE] = settings.mode
     if settings.mode != "online":  # by `wandb offline`
-        os.environ[MODE] = settings.mode
-    elif not _answers(settings.base_url):
+        return
+    if not _answers(settings.base_url):
         _go_offline(f"{settings.base_url} does not answer")
     else:
         try:
-            has_key = wandb.login(prompt=False, verify=True)
+            if not wandb.login(prompt=False, verify=True):
+                _go_offline("no API key is configured (`wandb login`)")
         except Error as error:
             _go_offline(one_line(error))
-        else:
-            os.environ[MODE] = "online"
-            if not has_key:
-                _go_offline("no API key is configured (`wandb login`)")
 
 
 def _go_offline(reason: str) -> None:
