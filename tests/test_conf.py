@@ -11,12 +11,14 @@ import pytorch_lightning as pl
 import torch
 from configuration import Composed
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from pytorch_lightning.loggers import CSVLogger, Logger
 from torch import nn
 
 import conf
 from callbacks import Prune
-from dps.engine import fit
+from dps.engine import fit, tracking
 from dps.engine.study import Study
+from dps.engine.wandb_trials import WandbTrials
 from dps.models import StackedModel
 from dps.models.layers import Linear
 from dps.protocol.metaparameters import TABLE
@@ -140,7 +142,7 @@ def test_a_pruning_criterion_scores_a_network(composed: Composed, name: str) -> 
 
 
 def test_a_trainer_on_the_processor(composed: Composed) -> None:
-    trainer = fit._trainer(Study.parse(composed("trainer=cpu", "max_steps=12", "~logger")))
+    trainer = fit._trainer(Study.parse(composed("trainer=cpu", "max_steps=12", "logger=[]")))
     assert trainer.max_steps == 12
     assert isinstance(trainer.accelerator, pl.accelerators.CPUAccelerator)
 
@@ -154,18 +156,29 @@ def test_trainers_share_what_they_do_not_choose(composed: Composed) -> None:
         assert changed <= {"accelerator", "devices", "strategy"}
 
 
-@pytest.mark.parametrize(("name", "logger"), [("csv", pl.loggers.CSVLogger), ("wandb", pl.loggers.WandbLogger)])
+@pytest.mark.parametrize(
+    ("typed", "loggers"),
+    [
+        ("logger=csv", [CSVLogger]),
+        ("logger=wandb", [WandbTrials]),
+        ("logger=[wandb,csv]", [WandbTrials, CSVLogger]),
+        ("logger=[]", []),
+    ],
+)
 def test_loggers_write_into_the_studys_folder(
-    composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, logger: type[pl.loggers.Logger]
+    composed: Composed, tmp_path: Path, typed: str, loggers: list[type[Logger]]
 ) -> None:
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    found = hydra.utils.instantiate(composed(f"logger={name}", "trial=[3,2]").logger)
-    assert isinstance(found, logger)
-    assert found.save_dir == str(tmp_path)
+    study = Study.parse(composed(typed, "trial=[3,2]"))
+    found: list[Any] = tracking.trackers(study)
+    assert [type(tracker._logger) for tracker in found] == loggers
+    assert all(tracker.save_dir == str(tmp_path) for tracker in found)
 
 
-def test_a_logger_can_be_left_out(composed: Composed) -> None:
-    assert composed("~logger").get("logger") is None
+def test_a_single_logger_needs_no_name(composed: Composed) -> None:
+    cfg = composed()
+    cfg.logger = cfg.logger.csv
+    (found,) = tracking.trackers(Study.parse(cfg))
+    assert isinstance(found._logger, CSVLogger)
 
 
 # ---- the workloads

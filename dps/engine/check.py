@@ -40,6 +40,7 @@ def check(cfg: DictConfig) -> None:
     check_arguments(Options, given, "", ELSEWHERE)
     data, batch_size, devices = given["data"], given["batch_size"], given["trainer"]["devices"]
     _check_source(data)
+    _check_loggers(given.get("logger") or {})
     if (most := data.get("train_examples")) is not None:
         require(batch_size <= most, "batch_size", batch_size, f"at most {most}, the size of the training set")
     require(batch_size % devices == 0, "trainer.devices", devices, f"a divisor of batch_size={batch_size}")
@@ -118,3 +119,11 @@ def _check_source(data: dict[str, Any]) -> None:
     source = {key: value for key, value in data.items() if key not in own and not key.startswith("_")}
     read = targets.load("data.load._target_", load["_target_"])
     check_arguments(read, {**source, "_target_": load["_target_"]}, "data.", {f"data.{key}" for key in load})
+
+
+def _check_loggers(given: dict[str, Any]) -> None:
+    """Lightning has a logger for TensorBoard, and not TensorBoard."""
+    parts = [given] if "_target_" in given else list(given.values())
+    asked = any(part["_target_"].endswith(".TensorBoardLogger") for part in parts)
+    if asked and not any(map(importlib.util.find_spec, ("tensorboard", "tensorboardX"))):
+        raise ValueError("logger=tensorboard needs a package that is not installed: pip install tensorboard")

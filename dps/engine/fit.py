@@ -55,7 +55,8 @@ def fit_here(study: Study) -> pl.Trainer:
         trainer.fit(task, datamodule=study.data(), ckpt_path=saved, weights_only=True)
         if task.global_step < study.cfg.max_steps and task.stack.running():
             raise RuntimeError(f"training stopped at step {task.global_step}, before its trials had ended")
-        best = records.best(records.read(study.folder))
+        recorded = records.read(study.folder)  # of other jobs, too
+        best = records.best(recorded[recorded["trial"].isin([trial["trial"] for trial in study.trials])])
         for logger in trainer.loggers:
             logger.log_metrics({"steps_to_result": float("nan") if best is None else int(best["steps_to_result"])})
     if trainer.is_global_zero:
@@ -100,7 +101,7 @@ def _trainer(study: Study) -> pl.Trainer:
         # Not the environment that Lightning finds: in a job of SLURM that would save and requeue by itself.
         plugins=[LightningEnvironment(), StudyCheckpoints()],
         default_root_dir=study.folder,
-        logger=tracking.trackers(cfg),
+        logger=tracking.trackers(study),
         max_steps=cfg.max_steps,
         max_epochs=-1,
         limit_val_batches=0,

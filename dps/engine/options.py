@@ -101,7 +101,7 @@ class Options:
     bookkeeping: Bookkeeping
     trainer: Trainer
     loss: Loss = field(default_factory=Loss)
-    logger: Part | None = None
+    logger: Part | dict[str, Part] | None = None
     space: dict[str, str] | None = None
     metaparameters: dict[str, dict[str, Any]] = field(default_factory=dict)
     bench: Bench | None = None

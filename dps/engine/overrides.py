@@ -13,7 +13,7 @@ HYDRAS = {
 }
 # What Hydra does not take as it is typed, by how it calls the same.
 OTHERWISE = {f"{group}=null": f"~{group}" for group in CHOSEN}
-OTHERWISE |= dict.fromkeys(("callbacks=null", "~callbacks"), "callbacks=[]")
+OTHERWISE |= {typed: f"{group}=[]" for group in ("callbacks", "logger") for typed in (f"{group}=null", f"~{group}")}
 
 
 def understood(arguments: Iterable[str]) -> list[str]:

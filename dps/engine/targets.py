@@ -21,7 +21,7 @@ HOLDS = {
     "pruning": ("callbacks", "dps.pruning"),
     "callbacks": ("callbacks", "pytorch_lightning.callbacks"),
     "bookkeeping": ("callbacks",),
-    "logger": ("pytorch_lightning.loggers", "dps.engine.tracking"),
+    "logger": ("pytorch_lightning.loggers", "dps.engine.wandb_trials"),
     "trainer": (
         *("pytorch_lightning.Trainer", "pytorch_lightning.trainer.trainer.Trainer", "dps.engine.ranks"),
         *("pytorch_lightning.strategies", "pytorch_lightning.profilers"),

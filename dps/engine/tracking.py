@@ -1,47 +1,20 @@
-"""Experiment trackers, none of which can stop a study: CSV files, Weights & Biases, and a clean end for each."""
+"""Experiment trackers, none of which can stop a study, and a clean end for each."""
 
 import inspect
 import logging
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.loggers.logger import DummyLogger
 
+from dps.engine.study import Study
 from dps.errors import one_line
 
 log = logging.getLogger(__name__)
-
-
-def wandb_logger(settings: Mapping[str, Any], **options: Any) -> WandbLogger:
-    """Lightning's W&B logger: online where an API key is configured, offline where none is; it never asks.
-
-    `settings` are those of `wandb.init`; where WANDB_MODE is set, it decides.
-    """
-    import wandb
-
-    if "WANDB_MODE" not in os.environ and not wandb.login(prompt=False, verify=False):
-        options["mode"] = "offline"
-    return _WandbRun(settings=dict(settings), **options)
-
-
-class _WandbRun(WandbLogger):
-    @property
-    def experiment(self) -> Any:
-        """The run: offline where the server cannot be reached, or does not take the key."""
-        from wandb.errors import Error
-
-        try:
-            return super().experiment
-        except Error as error:
-            log.warning("Weights & Biases goes on offline, for its server cannot be used: %s", one_line(error))
-            self._wandb_init["mode"] = "offline"
-            return super().experiment
 
 
 @Logger.register
@@ -76,12 +49,17 @@ class Tracker:
 
     def _drop(self, error: Exception) -> None:
         log.warning("%s is dropped, and the study goes on: %s", type(self._logger).__name__, one_line(error))
-        self._logger = DummyLogger()
+        dropped, self._logger = self._logger, DummyLogger()
+        with suppress(Exception):  # of what has failed already
+            dropped.finalize("failed")
 
 
-def trackers(cfg: DictConfig) -> list[Tracker]:
-    """The study's, by its configuration."""
-    return [Tracker(instantiate(cfg.logger))] if cfg.get("logger") else []
+def trackers(study: Study) -> list[Tracker]:
+    """The study's, by its configuration: one logger, or several by name; one that is `_partial_` is given the study."""
+    configured = study.cfg.get("logger") or {}
+    parts = [configured] if "_target_" in configured else list(configured.values())
+    made = [instantiate(part) for part in parts]
+    return [Tracker(one(study) if isinstance(one, partial) else one) for one in made]
 
 
 @contextmanager

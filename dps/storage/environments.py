@@ -14,7 +14,7 @@ Environment = Mapping[str, Any]  # open, for example of the versions of python a
 
 
 def read(folder: Path) -> list[Environment]:
-    """Those of the study in a folder, in order; none without a record. ValueError where the file is damaged."""
+    """Those of the study in a folder, the latest last; none without a record. ValueError where the file is damaged."""
     found: list[Environment] = read_yaml(folder / FILE, list, REMEDY) or []
     if not all(isinstance(one, Mapping) and not any(isinstance(v, list | dict) for v in one.values()) for one in found):
         raise damaged(folder / FILE, "it does not hold a list of mappings from names to values", REMEDY)
@@ -22,9 +22,10 @@ def read(folder: Path) -> list[Environment]:
 
 
 def note(folder: Path, environment: Environment) -> None:
-    """Add an environment to those of the study, unless it is one of them."""
+    """Have an environment as the last of those of the study, each of which is there once."""
     with lock(folder):
-        earlier = read(folder)
-        if environment not in earlier:
+        known = read(folder)
+        if known[-1:] != [environment]:
+            every = [*(one for one in known if one != environment), environment]
             (folder / FILE).parent.mkdir(exist_ok=True)
-            write_atomically(folder / FILE, OmegaConf.to_yaml([*earlier, environment]))
+            write_atomically(folder / FILE, OmegaConf.to_yaml(every))

@@ -105,8 +105,8 @@ def _claim(folder: Path, cfg: DictConfig, overrides: Sequence[str], metaparamete
 
 def differences(saved: Mapping[str, Any], asked: Any, metaparameters: Sequence[str]) -> list[str]:
     """In words, where two resolved configurations differ in what changes results, but for the `metaparameters`."""
-    here = of_today(dict(_flat(asked)))
-    there = of_today({key: value for key, value in _flat(saved) if key in here or key not in FORMER_KEYS})
+    here = of_today(dict(flat(asked)))
+    there = of_today({key: value for key, value in flat(saved) if key in here or key not in FORMER_KEYS})
     return [
         f"{key} is {_shown(there, key)} there and {_shown(here, key)} here"
         for key in dict.fromkeys([*there, *here])
@@ -130,10 +130,10 @@ def _compared(key: str, flat: Mapping[str, Any], metaparameters: Sequence[str]) 
     return flat.get(key, ...)
 
 
-def _flat(node: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(node: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in node.items():
         if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 

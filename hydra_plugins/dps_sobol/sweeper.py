@@ -68,9 +68,12 @@ class SobolSweeper(Sweeper):
 
         Raises ValueError before any starts where the command line is wrong, RuntimeError at the end where some failed.
         """
+        from dps.engine import wandb_sweep
+
         jobs, begun = self._jobs(grid.read(arguments, self.config_loader)), time.monotonic()
         with self._shown(self._check(jobs)):
             returns = self.launcher.launch(jobs, initial_job_idx=0)
+        wandb_sweep.summarise(returns)
         report(returns, time.monotonic() - begun)
 
     def _shown(self, jobs: "list[Job]") -> AbstractContextManager[None]:
