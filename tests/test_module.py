@@ -21,7 +21,7 @@ MOMENTUM = {4: 0.9, 0: 0.0, 7: 0.5}
 DECAY_STEPS = {4: 3, 0: 20, 7: 8}
 END_FACTOR = {4: 0.1, 0: 0.01, 7: 1.0}
 LINEAR = ["lr_schedule=linear", "lr_schedule.decay_steps=[3,20,8]", "lr_schedule.end_factor=[0.1,0.01,1]"]
-OF_TODAY = {  # of each trial
+OF_TODAY: dict[str, dict[int, float]] = {  # of each trial
     "weight_decay": {4: 0.1, 0: 0.0, 7: 0.5},
     "beta1": {4: 0.9, 0: 0.0, 7: 0.5},
     "beta2": {4: 0.999, 0: 0.9, 7: 0.99},

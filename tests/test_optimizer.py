@@ -135,7 +135,8 @@ def test_a_pruned_weight_and_all_that_is_kept_of_it_stay_zero(kind: str) -> None
 def test_what_leaves_moves_and_is_resumed_changes_no_bit_of_the_others(kind: str) -> None:
     undisturbed, trials = Trials(torch.float32), Trials(torch.float32)
     decay: dict[str, Any] = {"decay_steps": [8, 30, 20, 5, 25, 1], "end_factor": [0.5, 0.1, 0.0, 0.3, 1.0, 0]}
-    schedule = partial(linear, **decay, warmup_steps=[3, 0, 10, 1, 7, 0])
+    decay["warmup_steps"] = [3, 0, 10, 1, 7, 0]
+    schedule = partial(linear, **decay)
     stayed, moved = (stacked(kind, one.slices, lr_schedule=schedule) for one in (undisturbed, trials))
     for step in range(40):
         if step == 12:  # trials 0 and 3 leave, 4 takes the row of 0, and the last slice is gone
@@ -216,7 +217,7 @@ def test_adamw_follows_torchs_schedules(
 
 def test_a_warm_up_rises_in_equal_parts_and_then_the_schedule_begins() -> None:
     steps = torch.tensor([0.0, 1.0, 4.0])
-    rise = torch.stack([constant(step, steps) for step in range(6)])
+    rise = torch.stack([torch.as_tensor(constant(step, steps)) for step in range(6)])
     assert rise.T.tolist() == [[1.0] * 6, [1.0] * 6, [0.25, 0.5, 0.75, 1, 1, 1]]
     decay, end = torch.tensor([10.0] * 3), torch.tensor([0.0] * 3)
     for function in (linear, cosine):
