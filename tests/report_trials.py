@@ -12,6 +12,7 @@ from dps.storage import records, trial_rows
 
 BATCH_SIZES = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
 SPARSITIES = (0.0, 0.5, 0.7, 0.9)
+SPACE = "optimizer.lr=tag(log, interval(1e-6, 10)); optimizer.momentum=tag(one_minus, log, interval(0.9, 0.999999))"
 MEASURED = [
     "workload",
     "dataset",
@@ -85,7 +86,7 @@ def made_up(trials: pd.DataFrame, **frames: pd.DataFrame) -> Results:
         best = records.best(study)
         steps = None if best is None else best["steps_to_result"]
         row = {**dict(zip(shared, key, strict=True)), "trials": len(study), "steps_to_result": steps}
-        row |= {"state": "finished", "folder": "/".join(map(str, key))}
+        row |= {"state": "finished", "folder": "/".join(map(str, key)), "space": SPACE}
         row |= {"train_seconds": None if steps is None else 0.01 * steps}
         rows.append(row)
     studies = pd.DataFrame(rows)

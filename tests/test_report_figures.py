@@ -59,6 +59,7 @@ def near(curve: Iterable[tuple[float, float]]) -> list[tuple[float, Any]]:
     return [(x, pytest.approx(y)) for x, y in curve]
 
 
+END = "end of the search range"
 NAMES = {0.0: "dense", 0.5: "50% sparse", 0.7: "70% sparse", 0.9: "90% sparse"}
 
 
@@ -71,7 +72,8 @@ def test_figure_1_has_k_star_linear_scaling_the_fit_and_the_normalised_curves() 
         expected = of(steps, sparsity)
         assert points(panels[name], name) == expected == points(panels["all sparsities"], name)
         (first, start), (last, _) = expected[0], expected[-1]
-        assert points(panels[name], "linear scaling") == [(first, start), *near([(last, start * first / last)])]
+        end = max(start * first / last, min(steps.values()) / 2)
+        assert points(panels[name], "linear scaling") == [(first, start), (start * first / end, pytest.approx(end))]
         fit = np.array(points(panels[name], "fit c1/B + c2"))
         growth = 1 + 2 * sparsity**2
         np.testing.assert_allclose(fit[:, 1], growth * (20000 / fit[:, 0] + 60))
@@ -167,14 +169,16 @@ def test_trials_are_marked_by_status_and_the_best_by_a_star() -> None:
     figure = drawn(made_up(trials), "3", "14")["figure_14_mnist_simple_cnn_momentum"]
     panel = shown(figure)["S=90%, B=64"]
     study = trials[place]
+    complete = study[study["status"] == "complete"]
+    best = min(complete.to_dict("records"), key=lambda row: (row["steps_to_result"], row["trial"]))
     for status in set(study["status"]):
         rows = study[study["status"] == status]
         expected = sorted(zip(rows["lr"], 1 - rows["momentum"], strict=True))
-        assert points(panel, status) == expected
-    complete = study[study["status"] == "complete"]
-    best = min(complete.to_dict("records"), key=lambda row: (row["steps_to_result"], row["trial"]))
+        star = [(best["lr"], 1 - best["momentum"])] if status == "complete" else []
+        assert sorted(points(panel, status) + star) == expected and len(star) < len(expected)
     assert points(panel, "best") == [(best["lr"], 1 - best["momentum"])]
-    assert len({line.get_marker() for line in panel.lines}) == len(panel.lines) >= 5
+    marks = [line.get_marker() for line in panel.lines if line.get_label() != END]
+    assert len(set(marks)) == len(marks) >= 5
     assert len(shown(figure)) == 12
 
 
@@ -187,7 +191,7 @@ def test_trials_of_sgd_are_shown_over_the_steps_they_ran_and_a_decay_in_a_figure
             point
             for axes in figures[stem].axes
             for line in axes.lines
-            if line.get_label() != "best"
+            if line.get_label() != END
             for point in map(tuple, xy(line).tolist())
         ]
         assert sorted(marks) == sorted(zip(trials[x].astype(float), trials[y].astype(float), strict=True))
@@ -218,11 +222,50 @@ def test_learning_rates_have_a_range_only_where_no_trial_was_censored() -> None:
     panel = shown(only(made_up(trials), "4"))["90% sparse"]
     complete = trials[(trials["status"] == "complete") & (trials["batch_size"] == 4)]
     assert points(panel, "range that succeeds") == [(4, complete["lr"].min()), (4, complete["lr"].max())]
+    assert [line.get_ydata()[0] for line in panel.lines if line.get_label() == END] == [1e-6, 10]
     stars = sorted(tuple(xy(line)[0].tolist()) for line in panel.lines if line.get_label() == "best")
     best = [records.best(trials[trials["batch_size"] == batch_size]) for batch_size in (4, 16)]
     assert stars == [(row["batch_size"], row["lr"]) for row in best if row is not None]
     low, high = panel.get_ylim()
-    assert low < trials["lr"].min() and trials["lr"].max() < high
+    assert low < 1e-6 and 10 < high
+
+
+def test_the_axes_of_the_trials_span_what_was_searched() -> None:
+    panel = shown(only(made_up(made_up_trials((4,), (0.9,))), "14"))["S=90%, B=4"]
+    ends = [xy(line).tolist() for line in panel.lines if line.get_label() == END]
+    assert [x for (x, _), (other, _) in ends if x == other] == [1e-6, 10]
+    assert [y for (x, y), (other, _) in ends if x != other] == pytest.approx([0.1, 1e-6])
+    assert panel.get_xlim()[0] < 1e-6 and panel.get_xlim()[1] > 10 and panel.get_ylim()[0] < 1e-6
+
+
+def test_a_legend_names_only_what_is_drawn_and_a_star_covers_no_other_mark() -> None:
+    trials = made_up_trials((4, 16), (0.0, 0.9), race=True).sort_values("steps_to_result")
+    trials = trials[(trials["status"] != "complete") | ~trials.duplicated(["batch_size", "sparsity", "status"])]
+    found = drawn(made_up(trials), "4", "14").values()
+    legends = [{text.get_text() for text in figure.legends[0].get_texts()} for figure in found]
+    assert legends == [{"best", END}, {"best", END, *trials["status"]} - {"complete"}]
+
+
+def test_curves_and_intervals_lie_within_the_frame_but_for_very_wide_intervals() -> None:
+    trials = replicated(made_up_trials((4, 16, 64, 1024), (0.0, 0.9)), (1, 1.1))
+    for panel in shown(only(made_up(trials), "1")).values():
+        low, high = panel.get_ylim()
+        curves = [xy(line)[:, 1] for line in panel.lines if line.get_label() != "critical batch size c1/c2"]
+        assert low < min(map(np.min, curves)) and max(map(np.max, curves)) < high
+        assert all(low < start and end < high for _, start, end in uprights(panel))
+    wide = replicated(trials[trials["replicate"] == 0], (1, 100))
+    low, high = shown(only(made_up(wide), "1"))["dense"].get_ylim()
+    steps = k_star(trials).values()
+    assert high / low < 8 * 8 * 10 * max(steps) / min(steps)
+
+
+def test_a_caption_says_why_there_are_no_intervals() -> None:
+    trials = made_up_trials((4, 16), (0.0,))
+    for number in ("1", "costs"):
+        ((_, caption, _),) = draw(made_up(trials), [number])
+        assert "No point has an interval" in caption and "Upright lines" not in caption
+        ((_, caption, _),) = draw(made_up(replicated(trials, (1, 2))), [number])
+        assert "Upright lines: 95% intervals" in caption and "No point" not in caption
 
 
 def test_smoothness_is_averaged_over_trials_with_their_range_around_it() -> None:
@@ -314,7 +357,7 @@ def test_batch_sizes_and_steps_have_ticks_at_powers_of_two_within_the_axis(every
                     low, high = axis.get_view_interval()
                     ticks = axis.get_major_locator()()
                     assert all(low <= tick <= high and math.log2(tick).is_integer() for tick in ticks)
-                    assert 2 <= len(ticks) <= 7 and len(axis.get_minor_locator()()) == 0
+                    assert 3 <= len(ticks) <= 7 and len(axis.get_minor_locator()()) == 0
                     assert axis.get_major_formatter()(ticks[0]) == f"$2^{{{math.log2(ticks[0]):.0f}}}$"
                     checked.add(kind)
     assert checked == set(octaves)
@@ -461,7 +504,7 @@ def test_a_confirmed_k_star_is_a_point_with_its_interval_beside_k_star() -> None
     results = replace(results, confirmed={folder: pd.Series(row, dtype=object)})
     panel = shown(only(results, "1"))["dense"]
     batch_size = int(results.studies["batch_size"][1])
-    assert points(panel, "confirmed K*, its interval") == [(batch_size, 9000)]
+    assert points(panel, "confirmed K*") == [(batch_size, 9000)]
     assert uprights(panel) == [(batch_size, 8000, 10000)]
     low, high = panel.get_ylim()
     assert low < 9000 < high

@@ -6,6 +6,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from dps.analysis.results import Results
+from dps.analysis.searched import ranges
 from dps.report.figures import costs, courses, learning_rate, metaparameters, optimizers, paper, ratio, scaling, style
 from dps.report.figures.style import Drawing
 from dps.report.figures.subject import families, subjects
@@ -38,8 +39,10 @@ def _drawings(results: Results, asked: Collection[str]) -> Iterator[tuple[str, I
     for workload in workloads:
         own = paper.trials_number(workload.key)
         yield "1", scaling.draw_one(workload, results.theory, looks)
-        yield own if own in asked else "3", metaparameters.draw(workload, results.trials, results.metaparameters)
-        yield "4", learning_rate.draw(workload, results.trials)
+        trials = workload.of(results.trials)
+        searched = ranges(workload.of(results.studies)["space"], results.metaparameters)
+        yield own if own in asked else "3", metaparameters.draw(workload, trials, results.metaparameters, searched)
+        yield "4", learning_rate.draw(workload, trials, searched)
         yield COSTS, costs.draw(workload, results.studies, looks)
     for family in families(workloads):
         number = paper.scaling_number(family.key)

@@ -15,7 +15,7 @@ KINDS = {"steps": "steps K*", "examples": "examples K* B", "seconds": "seconds o
 _CAPTION = (
     "What it takes to reach the goal, against the batch size B: steps, the examples that they read, and the seconds of "
     "training of the best trial, its equal share of the time that all trials took together on the machine that "
-    "trained them. Upright lines: 95% intervals over replicates."
+    "trained them."
 )
 
 
@@ -32,9 +32,10 @@ def draw(subject: Subject, studies: pd.DataFrame, looks: Mapping[float, Look]) -
         axes.set_xlabel("batch size B (examples)")
         axes.set_ylabel(label)
         style.powers_of_two(axes, "x", costs["batch_size"])
-        style.powers_of_two(axes, "y", costs[kind])
+        style.powers_of_two(axes, "y", curve.heights(costs, kind))
     style.set_legend(figure)
-    yield subject.name, f"{subject.heading}, {named(subject.key['pruning'])} pruning. {_CAPTION}", figure
+    caption = f"{subject.heading}, {named(subject.key['pruning'])} pruning. {_CAPTION} {curve.uprights(pooled)}"
+    yield subject.name, caption, figure
 
 
 def _costs(pooled: pd.DataFrame, studies: pd.DataFrame) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from dps.report.figures import style
 from dps.report.figures.style import Look
 from dps.report.wording import sparsity_name
 
+REACH = 8  # times beyond the values to which a frame follows their intervals
 CONFIRMED: dict[str, Any] = {"color": style.BLUE, "marker": "D", "markersize": 3, "markerfacecolor": "none"}
 CONFIRMED |= {"linestyle": "none", "markeredgewidth": 0.8}
 
@@ -34,9 +35,11 @@ def plot(axes: Axes, studies: pd.DataFrame, label: str, look: Look, column: str 
     axes.vlines(x, low, high, color=look["color"], linewidth=0.8)
 
 
-def heights(studies: pd.DataFrame) -> np.ndarray:
-    """All K* that a figure shows, found and confirmed."""
-    return studies[["steps_to_result", "confirmed_steps"]].to_numpy(float, na_value=np.nan).ravel()
+def heights(rows: pd.DataFrame, *columns: str) -> np.ndarray:
+    """The values of the columns, and the ends of their intervals as far as REACH times beyond all of these values."""
+    values = rows[list(columns)].to_numpy(float, na_value=np.nan).ravel()
+    ends = rows[[f"{column}{end}" for column in columns for end in ("_low", "_high")]].to_numpy(float, na_value=np.nan)
+    return np.append(values, np.clip(ends.ravel(), np.nanmin(values) / REACH, np.nanmax(values) * REACH))
 
 
 def plot_confirmed(axes: Axes, studies: pd.DataFrame) -> None:
@@ -46,8 +49,18 @@ def plot_confirmed(axes: Axes, studies: pd.DataFrame) -> None:
         return
     columns = ("batch_size", "confirmed_steps", "confirmed_steps_low", "confirmed_steps_high")
     x, y, low, high = (known[name].to_numpy(float, na_value=np.nan) for name in columns)
-    axes.plot(x, y, label="confirmed K*, its interval", **CONFIRMED)
+    axes.plot(x, y, label="confirmed K*", **CONFIRMED)
     axes.vlines(x, low, np.where(np.isnan(high), y, high), color=CONFIRMED["color"], linewidth=0.8)
+
+
+def uprights(studies: pd.DataFrame) -> str:
+    """A sentence on what the upright lines through the points are, or why there are none."""
+    if studies["steps_to_result_low"].isna().all():
+        return "No point has an interval: that of K* needs two replicates of a study (hydra.sweeper.replicates=2)."
+    return (
+        "Upright lines: 95% intervals over the replicates of a study, where there are two or more; one that meets the "
+        "frame goes on beyond it."
+    )
 
 
 def left_out(studies: pd.DataFrame) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dps.analysis.searched import Ranges
 from dps.protocol.metaparameters import Metaparameter
 from dps.protocol.outcome import STATUSES
 from dps.report.figures import style
@@ -32,7 +33,7 @@ BEST: Mapping[str, Any] = {
 _CAPTION = (
     "Each mark is a trial, in a panel for each sparsity S and batch size B: complete (goal reached), incomplete "
     "(budget of steps spent), infeasible (diverged), censored (stopped by the race, not faster than the best). The "
-    "star is the best trial, whose steps are K*."
+    "star is the best trial, whose steps are K*. Dashed lines: the ends of what was searched."
 )
 
 
@@ -51,7 +52,10 @@ class Quantity:
 
     def of(self, trials: pd.DataFrame) -> np.ndarray:
         """The heights at which the trials are drawn."""
-        values = trials[self.column].to_numpy(float)
+        return self.at(trials[self.column].to_numpy(float))
+
+    def at(self, values: np.ndarray) -> np.ndarray:
+        """The heights of values of the column."""
         return 1 - values if self.scale == "one_minus_log" else values
 
 
@@ -68,16 +72,17 @@ LABELS = {"lr": "learning rate"}
 STEPS_RUN = Quantity("steps_run", "octaves")
 
 
-def draw(subject: Subject, trials: pd.DataFrame, metaparameters: Sequence[Metaparameter]) -> Iterator[Drawing]:
-    """A figure for each plane of the metaparameters in which any trial of the subject has both values."""
-    trials = subject.trials(trials)
+def draw(
+    subject: Subject, trials: pd.DataFrame, metaparameters: Sequence[Metaparameter], searched: Ranges
+) -> Iterator[Drawing]:
+    """A figure for each plane of the metaparameters in which any of the subject's trials has both values."""
     for plane in _planes(trials, metaparameters):
         shown = trials.dropna(subset=[plane.x.column, plane.y.column])
         if not shown.empty:
             counts = shown["status"].value_counts()
             text = ", ".join(f"{counts.get(status, 0)} {status}" for status in STATUSES)
             caption = f"{subject.heading}, {named(subject.key['pruning'])} pruning ({text}). {_CAPTION}"
-            yield subject.name + plane.suffix, caption, _figure(subject, shown, plane)
+            yield subject.name + plane.suffix, caption, _figure(subject, shown, plane, searched)
 
 
 def _planes(trials: pd.DataFrame, metaparameters: Sequence[Metaparameter]) -> list[Plane]:
@@ -89,7 +94,7 @@ def _planes(trials: pd.DataFrame, metaparameters: Sequence[Metaparameter]) -> li
     return [Plane("", lr, momentum if has_momentum else STEPS_RUN), Plane("_decay", *decay), *others]
 
 
-def _figure(subject: Subject, trials: pd.DataFrame, plane: Plane) -> Figure:
+def _figure(subject: Subject, trials: pd.DataFrame, plane: Plane, searched: Ranges) -> Figure:
     """Small multiples: batch sizes across, in blocks of at most seven, sparsities down."""
     batch_sizes, sparsities = (sorted(set(trials[name])) for name in ("batch_size", "sparsity"))
     blocks = -(-len(batch_sizes) // 7)
@@ -104,17 +109,25 @@ def _figure(subject: Subject, trials: pd.DataFrame, plane: Plane) -> Figure:
             used[place] = True
             grid[place].set_title(f"S={100 * sparsity:.6g}%, B={batch_size}", fontsize=5.5, pad=2)
             _plot(grid[place], trials[(trials["batch_size"] == batch_size) & (trials["sparsity"] == sparsity)], plane)
-    _set_axes(grid, used, trials, plane)
+            for which, quantity in (("x", plane.x), ("y", plane.y)):
+                style.plot_ends(grid[place], which, _ends(quantity, searched))
+    _set_axes(grid, used, trials, plane, searched)
     style.set_legend(figure)
     return figure
 
 
+def _ends(quantity: Quantity, searched: Ranges) -> np.ndarray:
+    """The heights between which the quantity was searched; none where that is not known."""
+    return quantity.at(np.array(searched.get(quantity.column, ()), float))
+
+
 def _plot(axes: Axes, study: pd.DataFrame, plane: Plane) -> None:
+    best = records.best(study)
+    others = study if best is None else study[study.index != best.name]
     for status, look in STATUS_LOOKS.items():
-        rows = study[study["status"] == status]
+        rows = others[others["status"] == status]
         if not rows.empty:
             axes.plot(*_points(rows, plane), linestyle="none", markersize=2.8, label=status, **look)
-    best = records.best(study)
     if best is not None:
         axes.plot(*_points(best.to_frame().T, plane), linestyle="none", label="best", clip_on=False, zorder=3, **BEST)
     if study.empty:
@@ -125,12 +138,12 @@ def _points(rows: pd.DataFrame, plane: Plane) -> tuple[np.ndarray, np.ndarray]:
     return plane.x.of(rows), plane.y.of(rows)
 
 
-def _set_axes(grid: np.ndarray, used: np.ndarray, trials: pd.DataFrame, plane: Plane) -> None:
+def _set_axes(grid: np.ndarray, used: np.ndarray, trials: pd.DataFrame, plane: Plane, searched: Ranges) -> None:
     """Common scales; labels and the ticks' numbers at the left, and at the lowest panel of each column."""
     for which, quantity in (("x", plane.x), ("y", plane.y)):
         if quantity.scale in ("log", "one_minus_log"):
             stride = 2 if which == "x" and grid.shape[1] > 3 else 1
-            style.powers_of_ten(grid[0, 0], which, quantity.of(trials), stride)
+            style.powers_of_ten(grid[0, 0], which, [*quantity.of(trials), *_ends(quantity, searched)], stride)
         if quantity.scale == "octaves":
             style.powers_of_two(grid[0, 0], which, quantity.of(trials), most=6)
     for column in range(grid.shape[1]):

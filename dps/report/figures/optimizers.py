@@ -31,11 +31,11 @@ def draw(family: Family) -> Iterator[Drawing]:
         axes.set_title(sparsity_name(sparsity))
         axes.set_xlabel("batch size (examples)")
         style.powers_of_two(axes, "x", everything["batch_size"])
-        style.powers_of_two(axes, "y", everything["steps_to_result"])
+        style.powers_of_two(axes, "y", curve.heights(everything, "steps_to_result"))
     for axes in grid[:, 0]:
         axes.set_ylabel("steps-to-result K*")
     style.set_legend(figure)
     rows = pd.concat([subject.rows for subject in family.subjects.values()])
     pruning = named(family.key["pruning"])
-    parts = [f"{family.heading}, {pruning} pruning. K* of each optimizer.", curve.left_out(rows)]
+    parts = [f"{family.heading}, {pruning} pruning. K* of each optimizer.", curve.uprights(rows), curve.left_out(rows)]
     yield family.name, " ".join(part for part in parts if part), figure

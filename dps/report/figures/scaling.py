@@ -14,10 +14,11 @@ from dps.report.wording import sparsity_name
 Looks = Mapping[float, Look]
 _WHAT = (
     "Steps-to-result K* against batch size. Dashed: linear scaling from the smallest batch, where twice the batch "
-    "takes half the steps; dotted: the fit c1/B + c2, with an upright line where both terms are equal, at the critical "
-    "batch size c1/c2, and its 95% interval shaded. Upright bars: 95% intervals over replicates. Normalised: K* "
-    "divided by its value at the smallest batch size that all sparsities have. "
+    "takes half the steps, down to half of the least K*; dotted: the fit c1/B + c2, with an upright line where both "
+    "terms are equal, at the critical batch size c1/c2, and its 95% interval shaded where the data bound it. "
+    "Normalised: K* divided by its value at the smallest batch size that all sparsities have."
 )
+_CONFIRMED = "Confirmed: the median over fresh seeds, with its 95% interval from six seeds on."
 
 
 def draw_one(subject: Subject, theory: pd.DataFrame, looks: Looks) -> Iterator[Drawing]:
@@ -67,9 +68,12 @@ def _draw(
 ) -> None:
     """Draws one subject: each sparsity by itself, in at most one panel all together, and normalised."""
     studies, fits = curve.reached(subject.rows), subject.theory(theory)
+    heights = curve.heights(studies, "steps_to_result", "confirmed_steps")
+    least = float(studies["steps_to_result"].min())
     for sparsity, axes in single.items():
         of_sparsity = studies[studies["sparsity"] == sparsity]
-        _plot_references(axes, of_sparsity, fits[fits["sparsity"] == sparsity])
+        references = _plot_references(axes, of_sparsity, fits[fits["sparsity"] == sparsity], least)
+        heights = np.append(heights, references)
         curve.plot(axes, of_sparsity, sparsity_name(sparsity), looks[sparsity])
         curve.plot_confirmed(axes, of_sparsity)
         axes.set_title(sparsity_name(sparsity))
@@ -78,42 +82,50 @@ def _draw(
             curve.plot(axes, rows, sparsity_name(sparsity), looks[sparsity])
         axes.set_title("all sparsities")
     for axes in [*single.values(), *together]:
-        style.powers_of_two(axes, "y", curve.heights(studies))
+        style.powers_of_two(axes, "y", heights)
     _plot_normalised(normalised, studies, looks)
     for axes in [*single.values(), *together, normalised]:
         style.powers_of_two(axes, "x", studies["batch_size"])
         axes.set_xlabel("batch size (examples)")
 
 
-def _plot_references(axes: Axes, studies: pd.DataFrame, fits: pd.DataFrame) -> None:
+def _plot_references(axes: Axes, studies: pd.DataFrame, fits: pd.DataFrame, least: float) -> list[float]:
     """Linear scaling from the smallest batch, and c1/B + c2 where exactly one fit of these studies is known.
 
-    The critical batch size is marked where it lies among the measured ones.
+    The critical batch size is marked where it lies among the measured ones. Returns the ends of both curves in steps.
     """
     batch_sizes, steps = (studies[name].to_numpy(float) for name in ("batch_size", "steps_to_result"))
-    _plot_linear(axes, batch_sizes, steps[0])
+    ends = [_plot_linear(axes, batch_sizes, steps[0], least)]
     if len(fits) == 1 and np.isfinite([fits["c1"].iloc[0], fits["c2"].iloc[0]]).all():
         x = np.geomspace(batch_sizes[0], batch_sizes[-1], 50)
         y = fits["c1"].iloc[0] / x + fits["c2"].iloc[0]
         axes.plot(x, y, color=style.VERMILION, linestyle=":", linewidth=1.3, zorder=2.5, label="fit c1/B + c2")
+        ends += [y[0], y[-1]]
         critical = fits["critical_batch_size"].iloc[0]
         if batch_sizes[0] <= critical <= batch_sizes[-1]:
             axes.axvline(
                 critical, color=style.VERMILION, linestyle=":", linewidth=0.8, label="critical batch size c1/c2"
             )
         _shade(axes, float(fits["critical_low"].iloc[0]), float(fits["critical_high"].iloc[0]), batch_sizes)
+    return ends
 
 
 def _shade(axes: Axes, low: float, high: float, batch_sizes: np.ndarray) -> None:
-    """The interval of the critical batch size among the measured batch sizes; an end that is not known is beyond."""
+    """The interval of the critical batch size among the measured batch sizes; an end that is not known is beyond.
+
+    Nothing where neither end is known, which says nothing.
+    """
     start, end = np.fmax(low, batch_sizes[0]), np.fmin(high, batch_sizes[-1])
-    if np.isfinite([low, high]).any() and start < end:
+    if (low > 0 or np.isfinite(high)) and start < end:
         axes.axvspan(start, end, color=style.VERMILION, alpha=0.08, linewidth=0, zorder=0, label="its 95% interval")
 
 
-def _plot_linear(axes: Axes, batch_sizes: np.ndarray, first: float) -> None:
-    ends = batch_sizes[[0, -1]]
+def _plot_linear(axes: Axes, batch_sizes: np.ndarray, first: float, least: float) -> float:
+    """Linear scaling to the largest batch size, or as far down as half of the least of the heights; where it ends."""
+    last = min(batch_sizes[-1], batch_sizes[0] * first / (least / 2))
+    ends = np.array([batch_sizes[0], last])
     axes.plot(ends, first * ends[0] / ends, color="0.55", linestyle="--", linewidth=0.8, label="linear scaling")
+    return float(first * ends[0] / last)
 
 
 def _plot_normalised(axes: Axes, studies: pd.DataFrame, looks: Looks) -> None:
@@ -124,16 +136,19 @@ def _plot_normalised(axes: Axes, studies: pd.DataFrame, looks: Looks) -> None:
     if not len(shared):
         return
     ratios = steps / steps.loc[shared[0]]
-    _plot_linear(axes, steps.index[steps.index >= shared[0]].to_numpy(float), 1.0)
+    batch_sizes = steps.index[steps.index >= shared[0]].to_numpy(float)
+    end = _plot_linear(axes, batch_sizes, 1.0, ratios.min(axis=None))
     for sparsity, ratio in ratios.items():
         known = ratio.dropna()
         label = sparsity_name(sparsity)
         axes.plot(known.index.to_numpy(float), known.to_numpy(float), label=label, **looks[sparsity])
     axes.set_title("normalised")
     axes.set_ylabel(f"K* / K* at batch size {shared[0]}")
-    style.powers_of_two(axes, "y", ratios.to_numpy().flat)
+    style.powers_of_two(axes, "y", [*ratios.to_numpy().flat, end])
 
 
 def _caption(heading: str, studies: pd.DataFrame, pruning: str) -> str:
-    parts = [f"{heading}, {named(pruning)} pruning.", _WHAT.strip(), curve.left_out(studies)]
+    parts = [f"{heading}, {named(pruning)} pruning.", _WHAT, curve.uprights(studies)]
+    parts += [_CONFIRMED] if studies["confirmed_steps"].notna().any() else []
+    parts += [curve.left_out(studies)]
     return " ".join(part for part in parts if part)

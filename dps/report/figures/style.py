@@ -100,16 +100,24 @@ def set_legend(figure: Figure, first: Iterable[str] = ()) -> None:
         text.set_parse_math(False)
 
 
+def plot_ends(axes: Axes, which: str, ends: Iterable[float]) -> None:
+    """Draws the ends of what was searched across axis "x" or "y"."""
+    across = axes.axvline if which == "x" else axes.axhline
+    for end in ends:
+        across(end, color="0.55", linestyle=(0, (4, 2)), linewidth=0.7, zorder=0.5, label="end of the search range")
+
+
 def powers_of_two(axes: Axes, which: str, values: Iterable[float], most: int = 7) -> None:
-    """Makes axis "x" or "y" logarithmic, at most `most` ticks 2^k; it stays linear where no value is positive."""
+    """Makes axis "x" or "y" logarithmic, 3 to `most` ticks 2^k; it stays linear where no value is positive."""
     numbers = _positive(values)
     if not numbers.size:
         return
     logs = np.log2(numbers)
     pad = max(0.06 * (logs.max() - logs.min()), 0.2)
     low, high = logs.min() - pad, logs.max() + pad
-    if np.floor(high) - np.ceil(low) < 1:
-        low, high = np.floor(low), np.ceil(high)
+    while np.floor(high) - np.ceil(low) < 2:  # widened at the end that is nearer to a tick
+        below, above = np.ceil(low) - 1, np.floor(high) + 1
+        low, high = (below, high) if low - below <= above - high else (low, above)
     exponents = np.arange(np.ceil(low), np.floor(high) + 1)
     stride = -(-len(exponents) // most)
     getattr(axes, f"set_{which}scale")("log", base=2)

@@ -54,10 +54,10 @@ class Subject:
         """The title, the goal and the number of trials, and of replicates where there are any."""
         return f"{self.title}: goal error {self.key['goal_error']:g}, {_repeated(self.rows)}"
 
-    def trials(self, trials: pd.DataFrame) -> pd.DataFrame:
-        """The trials of the subject's studies."""
+    def of(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The rows, of trials or of replicates, that belong to the subject's studies."""
         columns = [*WORKLOAD, "goal_error", "pruning", *CELL]
-        return trials.merge(self.rows[columns].drop_duplicates(), on=columns)
+        return frame.merge(self.rows[columns].drop_duplicates(), on=columns)
 
     def theory(self, theory: pd.DataFrame) -> pd.DataFrame:
         """The rows of the theory's table of the subject's workload and goal."""
