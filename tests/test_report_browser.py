@@ -3,13 +3,17 @@
 import io
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from report_results import claims, results, study, theory
 
+from dps.analysis.results import Results
+from dps.report.chart import charts
 from dps.report.page import page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -40,9 +44,24 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     studies = [study(*place, steps) for place, steps in zip(places, STEPS, strict=True)]
     studies[0]["command"] += " data.root=" + "a/very/long/path" * 10
     made_up = results(studies, [theory(0.0, 9000, 60)], ["One study is missing."])
+    made_up = replace(made_up, trials=trials_of(made_up))
     path = tmp_path_factory.mktemp("page") / "index.html"
-    path.write_text(page(made_up, claims(), [("figure_1", "Figure 1. " + "K* falls. " * 20, image.getvalue())]))
+    figures = [(stem, "Caption. " + "K* falls. " * 20, image.getvalue()) for stem in (*charts(made_up), "figure_12")]
+    path.write_text(page(made_up, claims(), figures, path.parent))
     return path.as_uri()
+
+
+def trials_of(made_up: Results) -> pd.DataFrame:
+    """Four trials of each study."""
+    shared = ["workload", "goal_error", "pruning", "batch_size", "sparsity", "replicate"]
+    steps = made_up.studies["steps_to_result"]
+    each = [
+        made_up.studies[shared].assign(
+            trial=number, status="complete" if number == 3 else "censored", steps_to_result=steps.where(number == 3)
+        )
+        for number in range(4)
+    ]
+    return pd.concat(each).reindex(columns=list(made_up.trials.columns))
 
 
 @pytest.fixture(params=[(1280, "light"), (360, "light"), (360, "dark")], ids=lambda case: f"{case[0]}-{case[1]}")
@@ -76,12 +95,11 @@ def test_the_page_fits_and_wide_tables_scroll_in_their_box(tab: Any) -> None:
     assert tab.evaluate("document.documentElement.scrollWidth") == width
     box = tab.locator("#studies .wide")
     assert box.evaluate("box => box.getBoundingClientRect().right") <= width
-    if width < 800:
-        assert box.evaluate("box => box.scrollWidth > box.clientWidth")
+    assert box.evaluate("box => box.scrollWidth > box.clientWidth") == (width < 800)
 
 
 def test_a_figure_is_shown_at_its_size_and_undistorted(tab: Any) -> None:
-    shown = tab.locator("figure img").evaluate("image => [image.naturalWidth, image.width, image.height]")
+    shown = tab.locator("#figure_12 img").evaluate("image => [image.naturalWidth, image.width, image.height]")
     assert shown[0] == PIXELS
     assert shown[1] == (0.6 * PIXELS if tab.viewport_size["width"] > 800 else 640)
     assert shown[2] == pytest.approx(shown[1] * 600 / PIXELS, abs=1)
@@ -123,3 +141,79 @@ def test_copy_selects_the_text_where_the_clipboard_is_closed(tab: Any) -> None:
     sync_api.expect(button).to_have_text("Selected")
     assert tab.evaluate("String(getSelection())").strip() == tab.locator("code").nth(1).inner_text()
     sync_api.expect(tab.get_by_role("status")).to_contain_text("Ctrl+C")
+
+
+def marks(tab: Any) -> Any:
+    """The marks of Figure 1 that the pointer can meet."""
+    return tab.locator("header .chart path[aria-roledescription=circle]")
+
+
+def test_figure_1_is_drawn_on_the_first_screen_and_its_picture_folded(tab: Any) -> None:
+    sync_api.expect(marks(tab)).to_have_count(9)  # one study of ten has not reached the goal
+    assert tab.locator("header .chart svg").bounding_box()["y"] < tab.viewport_size["height"] / 2
+    box = tab.locator("header .chart").bounding_box()
+    drawn = tab.locator("header .chart svg").bounding_box()
+    assert drawn["x"] >= box["x"] and drawn["x"] + drawn["width"] <= box["x"] + box["width"] + 1
+    assert not tab.locator("header img").is_visible() and tab.locator("#figure_12 img").is_visible()
+
+
+def test_what_is_known_of_a_study_is_told_under_the_pointer(tab: Any) -> None:
+    marks(tab).nth(1).hover()
+    told = tab.locator("#vg-tooltip-element")
+    sync_api.expect(told).to_contain_text("608")
+    for words in ("dense", "16", "none: it needs two replicates", "lr 0.0123, momentum 0.9877", "11 complete"):
+        sync_api.expect(told).to_contain_text(words)
+
+
+def test_a_finger_is_told_it_too_and_all_of_it_fits(browser: Any, address: str) -> None:
+    context = browser.new_context(has_touch=True, viewport={"width": 360, "height": 800})
+    opened = context.new_page()
+    opened.goto(address)
+    marks(opened).nth(4).tap()
+    told = opened.locator("#vg-tooltip-element.visible")
+    sync_api.expect(told).to_contain_text("best trial")
+    box = told.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 360
+    context.close()
+
+
+def test_a_sparsity_and_a_fit_are_switched_off_and_on_again_by_keys(tab: Any) -> None:
+    fits = tab.locator("header .chart path[stroke-dasharray]")
+    sync_api.expect(fits).to_have_count(1)
+    for name, left in (("dense", (4, 0)), ("fits c1 / B + c2", (9, 0))):
+        box = tab.get_by_label(name, exact=True)
+        box.focus()
+        tab.keyboard.press("Space")
+        sync_api.expect(marks(tab)).to_have_count(left[0])
+        sync_api.expect(fits).to_have_count(left[1])
+        tab.keyboard.press("Space")
+        sync_api.expect(marks(tab)).to_have_count(9)
+        sync_api.expect(fits).to_have_count(1)
+
+
+def test_trials_are_filtered_sorted_and_shown_a_page_at_a_time(tab: Any) -> None:
+    lines, count = tab.locator("#all-trials tbody tr"), tab.locator("#count")
+    sync_api.expect(count).to_have_text("40 of 40 trials, 25 shown")
+    tab.locator("#more").click()
+    sync_api.expect(lines).to_have_count(40)
+    tab.get_by_label("status").select_option("complete")
+    sync_api.expect(count).to_have_text("10 of 40 trials")
+    tab.get_by_label("sparsity").select_option("0.9")
+    sync_api.expect(lines).to_have_count(5)
+    head = tab.locator("#all-trials th", has_text="steps to goal")
+    head.locator("button").focus()
+    tab.keyboard.press("Enter")
+    steps = tab.locator("#all-trials tbody td:nth-child(5)")
+    assert steps.all_inner_texts() == ["240", "400", "1008", "1904", "-"]
+    tab.keyboard.press("Enter")
+    assert steps.all_inner_texts() == ["1904", "1008", "400", "240", "-"]
+    assert head.get_attribute("aria-sort") == "descending"
+
+
+def test_without_javascript_the_pictures_and_the_tables_are_there(browser: Any, address: str) -> None:
+    opened = browser.new_page(java_script_enabled=False, viewport={"width": 360, "height": 800})
+    opened.goto(address)
+    assert opened.locator("header img").is_visible() and not opened.locator("header .chart").is_visible()
+    assert opened.locator("#studies tbody tr").count() == 10 and not opened.locator("#all-trials").is_visible()
+    assert "needs JavaScript" in opened.locator("#trials").inner_text()
+    opened.close()

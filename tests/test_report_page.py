@@ -1,22 +1,35 @@
 """The web page: what it shows, that nothing in it is markup but its own, and that it asks for nothing."""
 
 import base64
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from pages import Parsed, rows
 from report_results import claims, results, study, theory
+from report_trials import made_up as made_up_results
+from report_trials import made_up_trials
 
 from dps.analysis.claims.judge import Claim
 from dps.analysis.coverage import grids
+from dps.analysis.results import Results
+from dps.analysis.runs import runs
+from dps.report.chart import charts
+from dps.report.facts import facts
 from dps.report.page import page
+from dps.report.trials import trials
 from dps.report.wording import interval, shown
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 OTHER = PNG + b"another"
+FOLDER = Path("outputs/report")
+EXPLORED = "figure_1_mnist_simple_cnn_momentum"
 
 
 def a_page(**changed: Any) -> str:
@@ -25,21 +38,38 @@ def a_page(**changed: Any) -> str:
     theories = [theory(0.0, 23282.08, 426.9787, smoothness=0.5712345)]
     made_up = results(studies, theories, ["batch_size=64 sparsity=0.9 is missing."])
     given: dict[str, Any] = {"results": made_up, "claims": claims()}
-    return page(**given | {"figures": [("figure_1_a", "Figure 1. K*.", PNG), ("figure_2_b", "Two", OTHER)]} | changed)
+    given |= {"figures": [("figure_1_a", "Figure 1. K*.", PNG), ("figure_2_b", "Two", OTHER)], "folder": FOLDER}
+    return page(**given | changed)
+
+
+def explored() -> str:
+    """A page whose Figure 1 can be explored."""
+    made_up = results([study(b, s, 4000 // b) for b in (16, 64) for s in (0.0, 0.9)], [theory(0.0, 4000, 10)], [])
+    return page(made_up, claims(), [(EXPLORED, "Figure 1.", PNG)], FOLDER)
+
+
+def trials_of(made_up: Results, **changed: Any) -> pd.DataFrame:
+    """One trial of each study."""
+    shared = ["workload", "goal_error", "pruning", "batch_size", "sparsity", "replicate"]
+    return made_up.studies[shared].assign(trial=0, **changed).reindex(columns=list(made_up.trials.columns))
 
 
 def test_the_studies_are_listed_as_people_write_numbers() -> None:
     first, second, third = rows(a_page(), 1)
     assert first["batch size"] == "16" and first["sparsity"] == "0"
     assert first["K*"] == "2000" and second["K*"] == "544" and third["K*"] == "-"
-    assert first["best of 5"] == "2000 2000 to 2160" and second["best of 5"] == "544 at least 544"
+    assert first["best of 5"] == "2000 2000 to 2160" and second["best of 5"] == "544 or more"
     assert (first["lr"], second["lr"], third["lr"]) == ("0.0123", "0.0494", "-")
-    assert first["momentum"] == "0.9877" and first["complete"] == "11" and third["state"] == "running"
+    assert (
+        first["momentum"] == "0.9877"
+        and first["ended"] == "11 complete, 4 incomplete, 10 infeasible"
+        and third["state"] == "running"
+    )
     assert not first.keys() & {"workload", "decay steps", "dataset", "command"}
 
 
 def test_the_theory_is_listed_with_its_intervals() -> None:
-    (row,) = rows(a_page(), 2)
+    (row,) = rows(a_page(), 3)
     assert row["c1"] == "23282 20954 to 27938" and row["c2"] == "427 384 to 512"
     assert row["critical batch size"] == "54.5 49.1 to 65.4" and row["smoothness"] == "0.571"
     assert "delta" not in row
@@ -61,7 +91,7 @@ def test_the_grid_says_what_is_there() -> None:
     text = a_page()
     assert "2 of 4 studies finished, 1 running, 1 missing" in Parsed(text).texts("summary")[0]
     grid = Parsed("<table>" + text.split("<table")[1].partition(">")[2].partition("</table>")[0] + "</table>")
-    assert grid.texts("th") == ["16", "64", "dense", "0.9 snip"]
+    assert grid.texts("th") == ["16", "64", "dense", "90% sparse, SNIP"]
     assert grid.texts("td") == ["", "2000", "544", "running", "missing"]
 
 
@@ -94,15 +124,25 @@ def test_figures_are_in_the_page_byte_for_byte() -> None:
     assert parsed.attributes("alt") == parsed.texts("figcaption") == ["Figure 1. K*.", "Two"]
 
 
+def test_what_cannot_be_judged_comes_last_and_folded() -> None:
+    first, second, third = (replace(claim, number=claim.number) for claim in reversed(claims()))
+    parsed = Parsed(a_page(claims=[first, second, third]))
+    assert parsed.attributes("value")[:3] == ["2", "1", "3"]
+    (folded,) = parsed.texts("details", "undecided")
+    assert "What these data cannot judge (1)" in folded and first.statement in folded
+    assert second.statement not in folded and third.statement not in folded
+
+
 def test_the_order_is_claims_figures_tables_commands_missing() -> None:
     heads = Parsed(a_page()).texts("h2")
     assert heads == [
         "Claims",
         "Figures",
         "Studies",
+        "Trials",
         "Theory",
         "Fewer trials",
-        "Commands",
+        "Commands and files",
         "Environment",
         "Missing or running",
     ]
@@ -123,32 +163,38 @@ def test_nothing_yet_is_said_in_words() -> None:
 
 def test_names_and_sentences_are_text_and_never_markup() -> None:
     evil = """<script>alert("1")</script><img src=x onerror='alert(2)'>&amp;"""
-    names = dict.fromkeys(("workload", "pruning", "model", "command", "boundary", "space", "state"), evil)
-    made_up = results([study(16, 0.9, 32, **names)], [theory(0.9, 1, 1, workload=evil)], [evil])
-    text = page(made_up, [Claim(1, evil, "holds", evil, evil)], [(evil, evil, PNG)])
+    names = dict.fromkeys(("workload", "pruning", "model", "command", "boundary", "space"), evil)
+    both = [study(16, 0.9, 32, **names), study(64, 0.9, 32, **names, state=evil)]
+    made_up = results(both, [theory(0.9, 1, 1, workload=evil)], [evil])
+    made_up = replace(made_up, trials=trials_of(made_up, status=evil))
+    (stem,) = charts(made_up)
+    text = page(made_up, [Claim(1, evil, "holds", evil, evil)], [(stem, evil, PNG)], FOLDER)
     parsed = Parsed(text)
     tags = [tag for tag, _, _ in parsed.elements]
-    assert tags.count("script") == 1 and tags.count("img") == 1 and not parsed.attributes("onerror")
-    assert evil in parsed.texts("title")[0] and evil in parsed.texts("summary")[0]
-    assert parsed.texts("code") == [evil] and parsed.texts("figcaption") == [evil] == parsed.attributes("alt")
-    assert parsed.texts("td").count(evil) == 2
+    assert tags.count("script") == 2 + 6 and tags.count("img") == 1 and not parsed.attributes("onerror")
+    assert evil in json.loads(parsed.texts("script")[1])["rows"][0]
+    assert evil in parsed.texts("title")[0] and evil in parsed.texts("summary")[1]
+    assert parsed.texts("code") == [evil, evil] and parsed.texts("figcaption") == [evil] == parsed.attributes("alt")
+    assert parsed.texts("td").count(evil) == 3
 
 
 def test_it_asks_for_nothing() -> None:
     text = a_page()
     parsed = Parsed(text)
     assert all(source.startswith("data:image/") for source in parsed.attributes("src"))
-    assert all(link.startswith("#") for link in parsed.attributes("href"))
+    assert not [link for link in parsed.attributes("href") if ":" in link or link.startswith("/")]
     assert "link" not in [tag for tag, _, _ in parsed.elements]
     for word in ("http:", "https:", "url(", "@import", "fetch(", "import("):
         assert word not in text
+    assert "sourceMappingURL" not in explored() and "'unsafe-eval'" not in explored()
     assert any("default-src 'none'" in value for value in parsed.attributes("content"))
 
 
 def test_links_lead_somewhere_and_headers_say_what_they_head() -> None:
     parsed = Parsed(a_page())
     ids = parsed.attributes("id")
-    assert len(set(ids)) == len(ids) and {link[1:] for link in parsed.attributes("href")} <= set(ids)
+    links = [link[1:] for link in parsed.attributes("href") if link.startswith("#")]
+    assert len(set(ids)) == len(ids) and set(links) <= set(ids)
     assert {attrs.get("scope") for tag, attrs, _ in parsed.elements if tag == "th"} == {"col", "row"}
 
 
@@ -181,7 +227,130 @@ def test_a_value_is_written_for_people(name: str, value: Any, text: str) -> None
 
 @pytest.mark.parametrize(
     ("low", "high", "text"),
-    [(16, 32, "16 to 32"), (16, pd.NA, "at least 16"), (float("nan"), 3.14159, "at most 3.14"), (pd.NA, pd.NA, "")],
+    [
+        (16, 32, "16 to 32"),
+        (16, pd.NA, "at least 16"),
+        (0.0, pd.NA, "not bounded"),
+        (float("nan"), 3.14159, "at most 3.14"),
+        (pd.NA, pd.NA, ""),
+    ],
 )
 def test_an_interval_leaves_an_unknown_end_open(low: Any, high: Any, text: str) -> None:
     assert interval("c1", low, high) == text
+
+
+def test_the_answer_and_figure_1_come_first() -> None:
+    parsed = Parsed(explored())
+    (said,) = parsed.texts("p", "answer")
+    assert said == (
+        "MNIST, Simple-CNN, Momentum: the dense network comes down to an error of 0.02 in 250 steps at batch size 16 "
+        "and in 62 steps at 64, so that 4 times the batch size divides the steps by 4.03 (25 trials a study). At the "
+        "same batch size, the 90% sparse network takes 1 times the steps of the dense one."
+    )
+    assert [text for text in parsed.texts("section") if "Figure 1." in text] == []
+    (figure,) = parsed.texts("figure")
+    assert "As in print" in figure and "Figure 1." in figure
+
+
+@pytest.mark.parametrize(
+    ("studies", "words"),
+    [
+        ([study(16, 0.0, None)], ["No finished study has reached its goal yet."]),
+        ([study(16, 0.0, 32)], ["32 steps at batch size 16, the only one measured", "No sparse network stands beside"]),
+        ([study(b, 0.9, 80) for b in (4, 8)], ["the 90% sparse network comes down", "No sparse network stands beside"]),
+        (
+            [
+                study(b, s, round(k * (1 + s)), workload=w)
+                for w, k in (("a", 80), ("b", 40))
+                for b in (4,)
+                for s in (0, 1)
+            ]
+            + [study(8, 0, k, workload=w) for w, k in (("a", 40), ("b", 10))],
+            ["In 2 workloads", "divided by 2 to 4.", "the 100% sparse network takes 2 times"],
+        ),
+    ],
+)
+def test_an_answer_says_what_is_known_and_no_more(studies: list[dict[str, Any]], words: list[str]) -> None:
+    (said,) = Parsed(a_page(results=results(studies, [], []))).texts("p", "answer")
+    assert all(word in said for word in words), said
+
+
+def test_a_chart_has_k_star_its_fit_its_interval_and_what_was_found() -> None:
+    rows = made_up_trials((4, 16, 64), (0.0, 0.9))
+    twice = pd.concat([rows, rows.assign(replicate=1, steps_to_result=2 * rows["steps_to_result"])], ignore_index=True)
+    made_up = made_up_results(twice)
+    (chart,) = charts(made_up).values()
+    switches = {one["bind"]["name"]: (one["name"], one["value"]) for one in chart["params"]}
+    assert list(switches) == ["dense", "90% sparse", "fits c1 / B + c2", "95% intervals", "linear scaling"]
+    assert [on for _, on in switches.values()] == [True, True, True, True, False]
+    points = chart["layer"][-1]["data"]["values"]
+    expected = made_up.k_star.sort_values(["sparsity", "batch_size"]).to_dict("records")
+    for point, row in zip(points, expected, strict=True):
+        assert (point["batch_size"], point["steps"]) == (row["batch_size"], row["steps_to_result"])
+        assert (point["low"], point["high"]) == (row["steps_to_result_low"], row["steps_to_result_high"])
+        assert point["name"] == ("90% sparse" if row["sparsity"] else "dense")
+        assert point["told_interval"] == f"{round(point['low'])} to {round(point['high'])}"
+    fit = next(layer for layer in chart["layer"] if layer["transform"][0] == {"filter": "fits"})["data"]["values"]
+    for row in fit:
+        growth = 1 + 2 * 0.9**2 if row["network"] else 1
+        assert row["steps"] == pytest.approx(growth * (20000 / row["batch_size"] + 60))
+    (once,) = charts(made_up_results(rows)).values()
+    assert "95% intervals" not in [one["bind"]["name"] for one in once["params"]]
+    told = once["layer"][-1]["data"]["values"][0]
+    assert told["told_interval"] == "none: it needs two replicates" and json.dumps(once, allow_nan=False)
+
+
+def test_the_best_metaparameters_of_each_replicate_are_told() -> None:
+    both = [study(16, 0.0, 200), study(16, 0.0, 400, replicate=1, lr=0.5, momentum=0.95)]
+    (chart,) = charts(results(both, [], [])).values()
+    (point,) = chart["layer"][-1]["data"]["values"]
+    assert point["told_best"] == "lr 0.0123 / 0.5, momentum 0.9877 / 0.95"
+    assert point["told_steps"] == "283 (mean of 2 replicates)"
+    assert point["told_trials"] == "50: 22 complete, 8 incomplete, 20 infeasible"
+
+
+def test_all_trials_are_there_with_what_they_are_filtered_by_and_their_runs(tmp_path: Path) -> None:
+    made_up = made_up_results(made_up_trials((4, 16), (0.0, 0.9)))
+    folders = [tmp_path / str(number) for number in range(len(made_up.studies))]
+    lines = "0,abc,https://a.b/c\n1,off,\n2,evil,javascript:alert(1)\n"
+    for number, folder in enumerate(folders):
+        folder.mkdir()
+        (folder / "wandb.csv").write_text("trial,run_id,url\n" + lines * (number == 0))
+    named = made_up.studies.assign(folder=list(map(str, folders)))
+    found = trials(replace(made_up, studies=named, runs=runs(folders)))
+    heads = [column["header"] for column in found["columns"]]
+    assert heads[:5] == ["batch size", "sparsity", "trial", "status", "steps to goal"] and heads[-1] == "W&B run"
+    assert len(found["rows"]) == len(made_up.trials) and json.dumps(found, allow_nan=False)
+    assert [row[-1] for row in found["rows"][:4]] == [["abc", "https://a.b/c"], ["off", ""], ["evil", ""], None]
+    filters = {heads[one["column"]]: one["values"] for one in found["filters"]}
+    assert filters["batch size"] == [4, 16] and filters["sparsity"] == [0.0, 0.9]
+    assert set(filters["status"]) == set(made_up.trials["status"])
+
+
+def test_files_of_the_studies_are_linked_from_where_the_page_lies(tmp_path: Path) -> None:
+    folder = tmp_path / "out" / "batch_size=16,sparsity=0.0 #1"
+    for name in (
+        "trials.csv",
+        "dps.log",
+        "csv/a/metrics.csv",
+        "replicate=1/trials.csv",
+        "confirm/seed=0/trials.csv",
+        "x.ckpt",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    (tmp_path / "out" / "sweep.log").touch()
+    os.utime(folder / "trials.csv", (0, 1_000_000_000))
+    made_up = results([study(16, 0.0, 200, folder=str(folder))], [], [])
+    parsed = Parsed(a_page(results=made_up, folder=tmp_path / "out" / "report"))
+    place = "../batch_size=16,sparsity=0.0%20%231"
+    files = [link for link in parsed.attributes("href") if link.startswith("..")]
+    assert files == [*(f"{place}/{name}" for name in ("dps.log", "trials.csv", "csv/a/metrics.csv")), "../sweep.log"]
+    assert facts(made_up)[-1] == "last recorded 2001-09-09"
+
+
+def test_why_there_is_no_interval_is_said() -> None:
+    assert "What a search of 5, 10 or 25 trials would have found is not known" in a_page(
+        results=results([study(16, 0.0, 32, best_of_5=None, best_of_5_low=None, best_of_5_high=None)], [], [])
+    )
+    assert "would have found is not known" not in a_page()

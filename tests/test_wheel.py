@@ -32,10 +32,11 @@ def test_the_wheel_holds_all_packages_and_nothing_else(wheel: Path) -> None:
         str(path.relative_to(ROOT))
         for package in PACKAGES
         for path in (ROOT / package).rglob("*")
-        if path.suffix in (".py", ".yaml", ".html", ".css", ".js", ".typed")
+        if path.suffix in (".py", ".yaml", ".html", ".css", ".js", ".txt", ".typed")
     }
     assert held == sources
     assert {"dps/report/templates/page.html", "dps/report/page.css", "dps/report/page.js"} <= held
+    assert {"dps/report/vega/LICENSE.txt", "dps/report/vega/vega.min.js"} <= held
     assert "conf/config.yaml" in held and "conf/__init__.py" in held
     assert "hydra_plugins/dps_sobol/sweeper.py" in held and "hydra_plugins/__init__.py" not in held
 

@@ -80,7 +80,7 @@ def _report(typed: argparse.Namespace, at: Stages) -> None:
         "theory.csv": _csv(results.theory),
         "budget.csv": _csv(results.budgets),
         "claims.csv": _csv(pd.DataFrame(claims)),
-        output.PAGE: page(results, claims, figures).encode(),
+        output.PAGE: page(results, claims, figures, folder).encode(),
     }
     output.write(folder, files)
     _show(results, claims, folder / output.PAGE)

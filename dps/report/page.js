@@ -34,7 +34,7 @@ async function copy(button) {
   setTimeout(() => (button.textContent = "Copy"), 3000);
 }
 
-for (const button of document.querySelectorAll(".sortable th button")) {
+for (const button of document.querySelectorAll(".sortable:not(#all-trials) th button")) {
   button.addEventListener("click", () => sortBy(button.closest("th")));
 }
 for (const button of document.querySelectorAll("button.copy")) {

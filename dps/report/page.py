@@ -1,10 +1,11 @@
 """The report as one HTML document that needs no other file and no network."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pandas as pd
@@ -18,14 +19,25 @@ from dps.analysis.k_star import LEVEL
 from dps.analysis.networks import Network
 from dps.analysis.results import Results
 from dps.analysis.study_folder import OUTER_FRACTION
+from dps.analysis.study_table import COARSER, SEARCHES
+from dps.protocol.outcome import STATUSES
+from dps.report import links
+from dps.report.answer import answer
+from dps.report.chart import charts
+from dps.report.facts import facts
+from dps.report.figures.subject import named
 from dps.report.tables import Sortable, ends_of, filled, sortable
-from dps.report.wording import is_empty, near_one, shown
+from dps.report.trials import trials
+from dps.report.wording import is_empty, near_one, shown, sparsity_name
 
 GENERATOR = '<meta name="generator" content="dps-report">'
 VERDICTS = {"holds": ("yes", "✓"), "does not hold": ("no", "✗"), "not enough data": ("open", "?")}
+UNDECIDED = "not enough data"
 OPEN_GRIDS = 2
 OPEN_COMMANDS = 12
 CSS_PIXELS_PER_PIXEL = 0.6  # a figure of 200 dots per inch, a quarter larger than in print
+LIBRARIES = ("vega/vega.min.js", "vega/vega-lite.min.js", "vega/vega-embed.min.js")
+SCRIPTS = ("page.js", "trials.js", "charts.js")
 WITHOUT_INTERVAL = ("noise",)  # of theory.csv: what intervals are made from
 SAID_ONCE = (
     *(name for name in PROTOCOL if name != "workload"),
@@ -36,39 +48,61 @@ SAID_ONCE = (
 
 @dataclass(frozen=True)
 class Image:
-    """A figure as the page holds it: its name, what it shows, the PNG as a data: address, the width in CSS pixels."""
+    """A figure as the page holds it: its name, what it shows, the PNG as a data: address, the width in CSS pixels.
+
+    `chart` draws it to be explored, in the words of Vega-Lite; None for a figure that is a picture alone.
+    """
 
     stem: str
     caption: str
     source: str
     width: int
+    chart: Mapping[str, Any] | None
 
 
-def page(results: Results, claims: Sequence[Claim], figures: Sequence[tuple[str, str, bytes]]) -> str:
-    """A self-contained HTML document of the results, the claims and the figures (stem, caption, PNG)."""
+def page(results: Results, claims: Sequence[Claim], figures: Sequence[tuple[str, str, bytes]], folder: Path) -> str:
+    """A self-contained HTML document of the results, the claims and the figures (stem, caption, PNG).
+
+    Its links are relative to the `folder` that it is written to.
+    """
     studies = results.studies
+    interactive = charts(results)
+    images = [_image(*figure, interactive.get(figure[0])) for figure in figures]
+    first = next((image for image in images if image.chart), None)
+    folders = list(map(Path, studies["folder"]))
     return (
         _templates()
         .get_template("page.html")
         .render(
             generator=Markup(GENERATOR),
             style=Markup(_file("page.css")),
-            script=Markup(_file("page.js")),
+            scripts=[Markup(_script(name)) for name in (*(LIBRARIES if first else ()), *SCRIPTS)],
             workloads=", ".join(dict.fromkeys(studies["workload"])),
+            answer=answer(results.k_star),
+            facts=facts(results),
+            first=first,
             grids=list(grids(studies)),
             open_grids=OPEN_GRIDS,
             recoded="cifar10_folder" in set(studies["dataset"]),
             claims=claims,
+            judged=[claim for claim in claims if claim.verdict != UNDECIDED],
+            undecided=[claim for claim in claims if claim.verdict == UNDECIDED],
             verdicts=VERDICTS,
-            figures=[_image(*figure) for figure in figures],
+            figures=[image for image in images if image is not first],
             level=f"{LEVEL:.0%}",
             outer=f"{OUTER_FRACTION:.0%}",
             k_star=_pooled(results.k_star),
             studies=_studies(results),
+            replicated=bool((results.k_star["replicates"] > 1).any()),
+            confirmed=bool(results.k_star["fresh_seeds"].notna().any()),
+            searches=studies[list(SEARCHES)].notna().any(axis=None),
+            trials=trials(results),
             theory=_table(results.theory, "curves", list(results.theory.columns)),
             budgets=_table(results.budgets, "budgets", list(results.budgets.columns)),
             commands=[(name, rows.to_dict(orient="records")) for name, rows in studies.groupby("workload")],
             open_commands=OPEN_COMMANDS,
+            files={str(path): links.of_study(path, folder) for path in folders},
+            logs=links.of_sweeps(folders, folder),
             environment=environments.shared(results.environments),
             differences=environments.differences(results.environments, len(studies)),
             missing=results.missing,
@@ -90,7 +124,12 @@ def _templates() -> jinja2.Environment:
 
 
 def _file(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+def _script(name: str) -> str:
+    """A script without the address of its source map, which a browser's tools would ask for."""
+    return _file(name).partition("//# sourceMappingURL")[0]
 
 
 def _breakable(text: str) -> Markup:
@@ -100,20 +139,33 @@ def _breakable(text: str) -> Markup:
 
 def _network(network: Network) -> str:
     sparsity, pruning = network
-    return f"{shown('sparsity', sparsity)} {pruning}" if sparsity else "dense"
+    return f"{sparsity_name(sparsity)}, {named(pruning)}" if sparsity else sparsity_name(sparsity)
 
 
-def _image(stem: str, caption: str, png: bytes) -> Image:
+def _image(stem: str, caption: str, png: bytes, chart: Mapping[str, Any] | None) -> Image:
     pixels = int.from_bytes(png[16:20])  # the width, in a PNG's header
     source = f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
-    return Image(stem, caption, source, round(CSS_PIXELS_PER_PIXEL * pixels))
+    return Image(stem, caption, source, round(CSS_PIXELS_PER_PIXEL * pixels), chart)
 
 
 def _studies(results: Results) -> Sortable:
+    """The rows of study.csv, the counts of how their trials ended in one column."""
+    counts = results.studies[list(STATUSES)].astype("float64").fillna(0).astype(int).to_dict(orient="records")
+    ended = [", ".join(f"{count} {status}" for status, count in row.items() if count) for row in counts]
     names = [one.name for one in results.metaparameters]
-    first = ["workload", "batch_size", "sparsity", "replicate", "steps_to_result", *names, "boundary"]
-    columns = [*first, *(name for name in results.studies.columns if name not in first)]
-    return _table(results.studies, "studies", columns, near_one(results.metaparameters))
+    first = [
+        "workload",
+        "batch_size",
+        "sparsity",
+        "replicate",
+        "steps_to_result",
+        *names,
+        "boundary",
+        "trials",
+        "ended",
+    ]
+    columns = [*first, *(name for name in results.studies.columns if name not in {*first, *STATUSES, *COARSER})]
+    return _table(results.studies.assign(ended=ended), "studies", columns, near_one(results.metaparameters))
 
 
 def _pooled(k_star: pd.DataFrame) -> Sortable | None:

@@ -65,5 +65,7 @@ def filled(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
 
 def _cell(name: str, row: Mapping[Any, Any], ends: Sequence[str], numeric: bool, precise: Collection[str]) -> Cell:
     value = row[name]
+    text = shown(name, value, precise)
     words = interval(name, *(row[end] for end in ends)) if ends else ""
-    return Cell(shown(name, value, precise), words, "" if is_empty(value) else str(value), numeric)
+    words = {f"at least {text}": "or more", f"at most {text}": "or less"}.get(words, words)
+    return Cell(text, words, "" if is_empty(value) else str(value), numeric)

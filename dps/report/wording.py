@@ -28,9 +28,14 @@ def shown(name: str, value: Any, precise: Collection[str] = near_one(TABLE)) -> 
 
 
 def interval(name: str, low: Any, high: Any) -> str:
-    """The interval in words, an unknown end left open; nothing where both are unknown."""
+    """The interval in words, an unknown end left open; nothing where both are unknown.
+
+    A number that is not negative is known to be at least zero, which is no bound.
+    """
     if is_empty(low) and is_empty(high):
         return ""
+    if is_empty(high) and low == 0:
+        return "not bounded"
     if is_empty(high):
         return f"at least {shown(name, low)}"
     if is_empty(low):

@@ -1,0 +1,80 @@
+"""The question's answer as far as a report's results give it: two sentences, on the batch size and on the sparsity."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from dps.report.figures import curve
+from dps.report.figures.subject import Subject, subjects
+from dps.report.wording import counted, is_empty, shown, sparsity_name, trials_a_study
+
+
+def answer(k_star: pd.DataFrame) -> tuple[str, str]:
+    """What K* does with the batch size, and with the sparsity, from the rows of k_star.csv."""
+    members = [subject for subject in subjects(k_star[k_star["state"] == "finished"]) if _reached(subject)]
+    if not members:
+        return "No finished study has reached its goal yet.", "What batch size and sparsity do is not known."
+    return _of_batch_size(members), _of_sparsity(members)
+
+
+def _reached(subject: Subject) -> bool:
+    return not curve.reached(subject.rows).empty
+
+
+def _of_batch_size(members: Sequence[Subject]) -> str:
+    ratios = [float(ends.iloc[0]["steps_to_result"] / ends.iloc[1]["steps_to_result"]) for ends in map(_ends, members)]
+    if len(members) > 1:
+        return (
+            f"In {len(members)} workloads, K* of the least sparse network at the largest batch size is that at the "
+            f"smallest divided by {_span(ratios)}."
+        )
+    (subject,) = members
+    first, last = (row for _, row in _ends(subject).iterrows())
+    network, trials = sparsity_name(float(first["sparsity"])), trials_a_study(subject.rows["trials"])
+    found = (
+        f"{subject.title}: the {network} network comes down to an error of {subject.key['goal_error']:g} in "
+        f"{_steps(first)} at batch size {first['batch_size']}"
+    )
+    if first["batch_size"] == last["batch_size"]:
+        return f"{found}, the only one measured ({trials})."
+    growth = last["batch_size"] / first["batch_size"]
+    return (
+        f"{found} and in {_steps(last)} at {last['batch_size']}, so that {shown('', float(growth))} times the batch "
+        f"size divides the steps by {shown('', ratios[0])} ({trials}{_replicates(subject)})."
+    )
+
+
+def _of_sparsity(members: Sequence[Subject]) -> str:
+    ratios, sparsities = [], set()
+    for subject in members:
+        steps = curve.by_place(curve.reached(subject.rows))
+        sparsest = steps.columns[-1]
+        if 0 in steps.columns and sparsest > 0:
+            known = (steps[sparsest] / steps[0]).dropna()
+            ratios += known.tolist()
+            sparsities |= {sparsest} if len(known) else set()
+    if not ratios:
+        return "No sparse network stands beside a dense one yet."
+    network = sparsity_name(sparsities.pop()) if len(sparsities) == 1 else "sparsest"
+    return f"At the same batch size, the {network} network takes {_span(ratios)} times the steps of the dense one."
+
+
+def _ends(subject: Subject) -> pd.DataFrame:
+    """The studies at the smallest and at the largest batch size of the least sparse network, by their rows."""
+    studies = curve.reached(subject.rows)
+    return studies[studies["sparsity"] == studies["sparsity"].min()].iloc[[0, -1]]
+
+
+def _steps(study: pd.Series) -> str:
+    steps, low, high = (study[f"steps_to_result{end}"] for end in ("", "_low", "_high"))
+    return f"{steps:.0f} steps" + ("" if is_empty(low) else f" ({low:.0f} to {high:.0f})")
+
+
+def _replicates(subject: Subject) -> str:
+    count = subject.rows["replicates"]
+    return "" if count.max() == 1 else f", the mean of {counted(count, 'replicate')} and its 95% interval"
+
+
+def _span(values: Sequence[float]) -> str:
+    low, high = (f"{value:.2g}" if value < 10 else f"{value:.0f}" for value in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"

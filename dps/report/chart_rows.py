@@ -1,0 +1,109 @@
+"""What the page's Figure 1 draws: rows of plain values, each with the number and the name of its network."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dps.protocol.metaparameters import Metaparameter
+from dps.protocol.outcome import STATUSES
+from dps.report.wording import interval, is_empty, near_one, shown, sparsity_name
+
+Rows = list[dict[str, Any]]
+POINTS_OF_A_FIT = 40
+TOLD = {  # of a point: the field, and what it is called
+    "name": "network",
+    "batch_size": "batch size",
+    "told_steps": "K* (steps)",
+    "told_interval": "95% interval",
+    "told_best": "best trial",
+    "told_trials": "trials",
+    "told_confirmed": "confirmed K*",
+    "told_seconds": "training (s)",
+}
+
+
+def points(studies: pd.DataFrame, replicates: pd.DataFrame, metaparameters: Sequence[Metaparameter]) -> Rows:
+    """A row for each study of k_star.csv that reached the goal; `replicates` has the rows of study.csv."""
+    found = []
+    for network, of_network in _networks(studies):
+        for _, study in of_network.iterrows():
+            same = [replicates[name] == study[name] for name in ("batch_size", "sparsity")]
+            own = replicates[same[0] & same[1]]
+            row = {**network, "batch_size": int(study["batch_size"]), "steps": float(study["steps_to_result"])}
+            row |= {"low": _number(study["steps_to_result_low"]), "high": _number(study["steps_to_result_high"])}
+            row |= {"confirmed": _number(study["confirmed_steps"]), **_told(study, own, metaparameters)}
+            found.append(row | {"said": "; ".join(f"{title} {row[name]}" for name, title in TOLD.items() if row[name])})
+    return found
+
+
+def fits(studies: pd.DataFrame, theory: pd.DataFrame) -> Rows:
+    """The fit of each network where one is known, between the batch sizes at which it was measured."""
+    found = []
+    for network, of_network in _networks(studies):
+        fit = theory[theory["sparsity"] == of_network["sparsity"].iloc[0]]
+        if len(fit) == 1 and np.isfinite(fit[["c1", "c2"]].to_numpy(float)).all():
+            c1, c2 = (float(fit[name].iloc[0]) for name in ("c1", "c2"))
+            x = np.geomspace(*of_network["batch_size"].iloc[[0, -1]].astype(float), POINTS_OF_A_FIT)
+            found += [{**network, "batch_size": size, "steps": c1 / size + c2} for size in x.tolist()]
+    return found
+
+
+def linear(studies: pd.DataFrame) -> Rows:
+    """The line of each network along which twice the batch takes half the steps, as far as Figure 1 has it."""
+    least = float(studies["steps_to_result"].min()) / 2
+    found = []
+    for network, of_network in _networks(studies):
+        first, last = (float(size) for size in of_network["batch_size"].iloc[[0, -1]])
+        product = first * float(of_network["steps_to_result"].iloc[0])
+        ends = (first, min(last, product / least))
+        found += [{**network, "batch_size": size, "steps": product / size} for size in ends]
+    return found
+
+
+def _networks(studies: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """The number and the name of each network, and its studies by batch size."""
+    for number, (sparsity, rows) in enumerate(studies.groupby("sparsity")):
+        yield {"network": number, "name": sparsity_name(float(sparsity))}, rows.sort_values("batch_size")
+
+
+def _told(study: pd.Series, replicates: pd.DataFrame, metaparameters: Sequence[Metaparameter]) -> dict[str, str]:
+    """What is said of a point: "" for what is not known."""
+    steps = shown("steps_to_result", float(round(study["steps_to_result"])))
+    ends = [_number(study[f"steps_to_result{end}"]) for end in ("_low", "_high")]
+    of_replicates = f" (mean of {study['replicates']} replicates)" if study["replicates"] > 1 else ""
+    seconds = [value for value in replicates["train_seconds"] if not is_empty(value)]
+    return {
+        "told_steps": steps + of_replicates,
+        "told_interval": interval("", *(end and round(end) for end in ends)) or "none: it needs two replicates",
+        "told_best": ", ".join(filter(None, (_best(one, replicates, metaparameters) for one in metaparameters))),
+        "told_trials": _trials(replicates),
+        "told_confirmed": _confirmed(study),
+        "told_seconds": ", ".join(shown("", float(value)) for value in seconds),
+    }
+
+
+def _best(one: Metaparameter, replicates: pd.DataFrame, metaparameters: Sequence[Metaparameter]) -> str:
+    """A metaparameter of the best trial of each replicate, for example "lr 0.00316 / 0.01"."""
+    values = [value for value in replicates.get(one.name, []) if not is_empty(value)]
+    precise = near_one(metaparameters)
+    return f"{one.name} {' / '.join(shown(one.name, value, precise) for value in values)}" if values else ""
+
+
+def _trials(replicates: pd.DataFrame) -> str:
+    counts = {status: int(replicates[status].sum()) for status in STATUSES if status in replicates}
+    parts = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    return f"{replicates['trials'].sum()}: {parts}" if parts else ""
+
+
+def _confirmed(study: pd.Series) -> str:
+    if is_empty(study["fresh_seeds"]):
+        return ""
+    ends = interval("", study["confirmed_steps_low"], study["confirmed_steps_high"])
+    steps = "not reached by half" if is_empty(study["confirmed_steps"]) else f"{study['confirmed_steps']}"
+    return f"{steps}{f' ({ends})' if ends else ''}, {study['fresh_seeds']} fresh seeds"
+
+
+def _number(value: Any) -> float | None:
+    return None if is_empty(value) else float(value)
