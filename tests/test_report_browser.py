@@ -57,11 +57,13 @@ def trials_of(made_up: Results) -> pd.DataFrame:
     steps = made_up.studies["steps_to_result"]
     each = [
         made_up.studies[shared].assign(
-            trial=number, status="complete" if number == 3 else "censored", steps_to_result=steps.where(number == 3)
+            trial=number,
+            status="complete" if number == 3 else "censored",
+            steps_to_result=steps if number == 3 else pd.NA,
         )
         for number in range(4)
     ]
-    return pd.concat(each).reindex(columns=list(made_up.trials.columns))
+    return pd.concat(each).reindex(columns=list(made_up.trials.columns)).astype({"steps_to_result": "Int64"})
 
 
 @pytest.fixture(params=[(1280, "light"), (360, "light"), (360, "dark")], ids=lambda case: f"{case[0]}-{case[1]}")
@@ -140,7 +142,7 @@ def test_copy_selects_the_text_where_the_clipboard_is_closed(tab: Any) -> None:
     button.click()
     sync_api.expect(button).to_have_text("Selected")
     assert tab.evaluate("String(getSelection())").strip() == tab.locator("code").nth(1).inner_text()
-    sync_api.expect(tab.get_by_role("status")).to_contain_text("Ctrl+C")
+    sync_api.expect(tab.locator("#status")).to_contain_text("Ctrl+C")
 
 
 def marks(tab: Any) -> Any:
@@ -196,9 +198,9 @@ def test_trials_are_filtered_sorted_and_shown_a_page_at_a_time(tab: Any) -> None
     sync_api.expect(count).to_have_text("40 of 40 trials, 25 shown")
     tab.locator("#more").click()
     sync_api.expect(lines).to_have_count(40)
-    tab.get_by_label("status").select_option("complete")
+    tab.locator("#filters").get_by_label("status").select_option("complete")
     sync_api.expect(count).to_have_text("10 of 40 trials")
-    tab.get_by_label("sparsity").select_option("0.9")
+    tab.locator("#filters").get_by_label("sparsity").select_option("0.9")
     sync_api.expect(lines).to_have_count(5)
     head = tab.locator("#all-trials th", has_text="steps to goal")
     head.locator("button").focus()

@@ -1,7 +1,7 @@
 "use strict";
 
 // In place of its picture, a figure to explore; where that fails, the picture stays. The interpreter (ast) needs no eval.
-for (const data of document.querySelectorAll("script.chart")) {
+for (const data of document.querySelectorAll("script.specification")) {
   const figure = data.closest("figure");
   const place = figure.querySelector(".explored");
   const options = { mode: "vega-lite", renderer: "svg", ast: true, actions: false };
