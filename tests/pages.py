@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-VOID = {"meta", "img", "wbr"}
+VOID = {"meta", "img", "wbr", "br"}
 
 
 class Parsed(HTMLParser):

@@ -18,6 +18,7 @@ from dps.analysis.claims.judge import Claim
 from dps.analysis.coverage import grids
 from dps.analysis.results import Results
 from dps.analysis.runs import runs
+from dps.report import links
 from dps.report.chart import charts
 from dps.report.facts import facts
 from dps.report.page import page
@@ -193,8 +194,8 @@ def test_it_asks_for_nothing() -> None:
 def test_links_lead_somewhere_and_headers_say_what_they_head() -> None:
     parsed = Parsed(a_page())
     ids = parsed.attributes("id")
-    links = [link[1:] for link in parsed.attributes("href") if link.startswith("#")]
-    assert len(set(ids)) == len(ids) and set(links) <= set(ids)
+    inner = [link[1:] for link in parsed.attributes("href") if link.startswith("#")]
+    assert len(set(ids)) == len(ids) and set(inner) <= set(ids)
     assert {attrs.get("scope") for tag, attrs, _ in parsed.elements if tag == "th"} == {"col", "row"}
 
 
@@ -329,23 +330,20 @@ def test_all_trials_are_there_with_what_they_are_filtered_by_and_their_runs(tmp_
 
 def test_files_of_the_studies_are_linked_from_where_the_page_lies(tmp_path: Path) -> None:
     folder = tmp_path / "out" / "batch_size=16,sparsity=0.0 #1"
-    for name in (
-        "trials.csv",
-        "dps.log",
-        "csv/a/metrics.csv",
-        "replicate=1/trials.csv",
-        "confirm/seed=0/trials.csv",
-        "x.ckpt",
-    ):
+    names = ["dps.log", "trials.csv", "csv/a/metrics.csv", "replicate=1/trials.csv"]
+    others = ["confirm/seed=0/trials.csv", "x.ckpt", "wandb/run/logs/debug.log", "report/study.csv", "mine/study.csv"]
+    for name in [*names, *others]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
+        os.utime(folder / name, (0, 1_000_000_000))
     (tmp_path / "out" / "sweep.log").touch()
-    os.utime(folder / "trials.csv", (0, 1_000_000_000))
-    made_up = results([study(16, 0.0, 200, folder=str(folder))], [], [])
-    parsed = Parsed(a_page(results=made_up, folder=tmp_path / "out" / "report"))
-    place = "../batch_size=16,sparsity=0.0%20%231"
+    again = study(16, 0.0, 300, replicate=1, folder=str(folder / "replicate=1"))
+    made_up = results([study(16, 0.0, 200, folder=str(folder)), again], [], [])
+    parsed = Parsed(a_page(results=made_up, folder=folder / "mine"))
     files = [link for link in parsed.attributes("href") if link.startswith("..")]
-    assert files == [*(f"{place}/{name}" for name in ("dps.log", "trials.csv", "csv/a/metrics.csv")), "../sweep.log"]
+    assert files == [*(f"../{name}" for name in names), "../../sweep.log"]
+    (elsewhere, *_) = links.of_study(folder, tmp_path / "out" / "report")
+    assert elsewhere == links.Link("dps.log", "../batch_size=16,sparsity=0.0%20%231/dps.log")
     assert facts(made_up)[-1] == "last recorded 2001-09-09"
 
 

@@ -11,6 +11,7 @@ from dps.storage import records
 from dps.storage.confirmations import FOLDER as CONFIRMED
 
 KINDS = (".csv", ".log")
+FOREIGN = (CONFIRMED, "report", "wandb")  # the runs of a confirmation, another report, what W&B keeps for itself
 
 
 @dataclass(frozen=True)
@@ -22,18 +23,20 @@ class Link:
 
 
 def of_study(folder: Path, report: Path) -> list[Link]:
-    """The CSV files and logs of a study, those of its other replicates and of its confirmation's runs left out."""
+    """The CSV files and logs of a study, without those of other replicates, of FOREIGN folders and of the report."""
     found = []
     for path, below, files in os.walk(folder):
-        below[:] = sorted(name for name in below if _is_own(name))
+        below[:] = sorted(name for name in below if _is_own(name) and Path(path, name).resolve() != report.resolve())
         found += [Path(path, name) for name in sorted(files) if Path(name).suffix in KINDS]
     return [_link(path, str(path.relative_to(folder)), report) for path in found]
 
 
 def of_sweeps(folders: Iterable[Path], report: Path) -> list[Link]:
-    """The logs that lie beside the folders of studies."""
-    logs = sorted({path for parent in {folder.parent for folder in folders} for path in parent.glob("*.log")})
-    return [_link(path, str(path), report) for path in logs]
+    """The logs that lie beside the folders of studies, in none of them."""
+    studies = set(folders)
+    parents = {folder.parent for folder in studies} - studies
+    logs = sorted(path for parent in parents for path in parent.glob("*.log"))
+    return [_link(path, os.path.relpath(path, report), report) for path in logs]
 
 
 def recorded(folders: Iterable[Path]) -> str:
@@ -44,7 +47,7 @@ def recorded(folders: Iterable[Path]) -> str:
 
 
 def _is_own(name: str) -> bool:
-    return name != CONFIRMED and not name.startswith(("replicate=", ".", "report"))
+    return name not in FOREIGN and not name.startswith(("replicate=", "."))
 
 
 def _link(path: Path, text: str, report: Path) -> Link:
