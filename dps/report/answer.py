@@ -4,9 +4,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from dps.analysis.columns import GRID
 from dps.report.figures import curve
 from dps.report.figures.subject import Subject, subjects
 from dps.report.wording import counted, is_empty, shown, sparsity_name, trials_a_study
+
+K = "steps_to_result"
 
 
 def answer(k_star: pd.DataFrame) -> tuple[str, str]:
@@ -22,13 +25,21 @@ def _reached(subject: Subject) -> bool:
 
 
 def _of_batch_size(members: Sequence[Subject]) -> str:
-    ratios = [float(ends.iloc[0]["steps_to_result"] / ends.iloc[1]["steps_to_result"]) for ends in map(_ends, members)]
-    if len(members) > 1:
-        return (
-            f"In {len(members)} workloads, K* of the least sparse network at the largest batch size is that at the "
-            f"smallest divided by {_span(ratios)}."
-        )
-    (subject,) = members
+    """Subjects that differ in the pruning alone have the least sparse network in common, and count once."""
+    apart = list({tuple(subject.key[name] for name in GRID): subject for subject in members}.values())
+    if len(apart) == 1:
+        return _of_one(apart[0])
+    several = [ends for ends in map(_ends, apart) if ends["batch_size"].nunique() > 1]
+    if not several:
+        return f"Each of {len(apart)} workloads was measured at one batch size."
+    ratios = [float(ends[K].iloc[0] / ends[K].iloc[1]) for ends in several]
+    return (
+        f"In {len(several)} workloads, K* of the least sparse network at the largest batch size is that at the "
+        f"smallest divided by {_span(ratios)}."
+    )
+
+
+def _of_one(subject: Subject) -> str:
     first, last = (row for _, row in _ends(subject).iterrows())
     network, trials = sparsity_name(float(first["sparsity"])), trials_a_study(subject.rows["trials"])
     found = (
@@ -37,15 +48,16 @@ def _of_batch_size(members: Sequence[Subject]) -> str:
     )
     if first["batch_size"] == last["batch_size"]:
         return f"{found}, the only one measured ({trials})."
-    growth = last["batch_size"] / first["batch_size"]
+    growth, ratio = (float(a / b) for a, b in ((last["batch_size"], first["batch_size"]), (first[K], last[K])))
     return (
-        f"{found} and in {_steps(last)} at {last['batch_size']}, so that {shown('', float(growth))} times the batch "
-        f"size divides the steps by {shown('', ratios[0])} ({trials}{_replicates(subject)})."
+        f"{found} and in {_steps(last)} at {last['batch_size']}, so that {shown('', growth)} times the batch "
+        f"size divides the steps by {shown('', ratio)} ({trials}{_replicates(subject)})."
     )
 
 
 def _of_sparsity(members: Sequence[Subject]) -> str:
-    ratios, sparsities = [], set()
+    ratios: list[float] = []
+    sparsities: set[float] = set()
     for subject in members:
         steps = curve.by_place(curve.reached(subject.rows))
         sparsest = steps.columns[-1]
@@ -60,19 +72,19 @@ def _of_sparsity(members: Sequence[Subject]) -> str:
 
 
 def _ends(subject: Subject) -> pd.DataFrame:
-    """The studies at the smallest and at the largest batch size of the least sparse network, by their rows."""
+    """The studies of the least sparse network at the smallest and at the largest batch size, a row each."""
     studies = curve.reached(subject.rows)
     return studies[studies["sparsity"] == studies["sparsity"].min()].iloc[[0, -1]]
 
 
 def _steps(study: pd.Series) -> str:
-    steps, low, high = (study[f"steps_to_result{end}"] for end in ("", "_low", "_high"))
+    steps, low, high = (study[f"{K}{end}"] for end in ("", "_low", "_high"))
     return f"{steps:.0f} steps" + ("" if is_empty(low) else f" ({low:.0f} to {high:.0f})")
 
 
 def _replicates(subject: Subject) -> str:
     count = subject.rows["replicates"]
-    return "" if count.max() == 1 else f", the mean of {counted(count, 'replicate')} and its 95% interval"
+    return "" if count.max() == 1 else f", the geometric mean of {counted(count, 'replicate')} and its 95% interval"
 
 
 def _span(values: Sequence[float]) -> str:
