@@ -351,6 +351,13 @@ def test_files_of_the_studies_are_linked_from_where_the_page_lies(tmp_path: Path
     assert facts(made_up)[-1] == "last recorded 2001-09-09"
 
 
+def test_the_run_of_a_sweep_is_linked_where_it_is_on_the_web(tmp_path: Path) -> None:
+    (tmp_path / "wandb.csv").write_text("trial,run_id,url\n,abc,https://a.b/c\n,evil,javascript:alert(1)\n")
+    text = a_page(results=replace(results([study(16, 0.0, 200)], [], []), runs=runs([tmp_path])))
+    assert [link for link in Parsed(text).attributes("href") if ":" in link] == ["https://a.b/c"]
+    assert "W&amp;B run abc" in text and "evil" not in text
+
+
 def test_why_there_is_no_interval_is_said() -> None:
     assert "What a search of 5, 10 or 25 trials would have found is not known" in a_page(
         results=results([study(16, 0.0, 32, best_of_5=None, best_of_5_low=None, best_of_5_high=None)], [], [])

@@ -38,9 +38,8 @@ class Results:
     has a sentence for each study that is absent or still running, and for whatever else was left out. `metaparameters`
     are those that any study knows; `environments` has what trained the studies, as environments.tabulated gives it;
     `confirmed` has what fresh seeds confirmed, by the folder of the study, as confirmed.confirmed gives it, and
-    `confirmations` every row of every confirm.csv, behind the columns STUDY.
-    `confirmed` has what fresh seeds confirmed, by the folder of the study, as confirmed.confirmed gives it; `runs` the
-    runs in Weights & Biases, as runs.runs gives them.
+    `confirmations` every row of every confirm.csv, behind the columns STUDY; `runs` has the runs in Weights & Biases, as
+    runs.logged gives them.
     """
 
     trials: pd.DataFrame
@@ -105,7 +104,7 @@ def gather(folders: Sequence[Path], measured: Sequence[Path] = ()) -> Results:
         metaparameters=known,
         confirmed=_confirmed(recorded),
         confirmations=_confirmations(recorded),
-        runs=runs(study.path for study in recorded),
+        runs=runs(dict.fromkeys(folder for study in recorded for folder in (study.path, study.path.parent))),
         environments=environments.tabulated({str(study.path): study.environments for study in recorded}),
     )
 

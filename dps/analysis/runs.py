@@ -1,4 +1,4 @@
-"""The Weights & Biases runs of studies, as their folders have them: wandb.csv."""
+"""The Weights & Biases runs of studies and of their sweeps, as their folders have them: wandb.csv."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,12 +8,12 @@ import pandas as pd
 from dps.storage.files import read_csv
 
 FILE = "wandb.csv"
-COLUMNS = ("trial", "run_id", "url")  # the url is empty for a run that was offline
+COLUMNS = ("trial", "run_id", "url")  # the trial is empty for a sweep's own run, the url for one that was offline
 REMEDY = "restore the file, or remove it to report without it"
 
 
 def runs(folders: Iterable[Path]) -> pd.DataFrame:
-    """A row for each run of the studies in the folders, all as text; ValueError where a file is damaged."""
+    """A row for each run of the studies or sweeps in the folders, all as text; ValueError where a file is damaged."""
     rows = [
         (str(folder), *values)
         for folder in folders

@@ -1,4 +1,4 @@
-"""The files that a report leads to, by addresses relative to its folder."""
+"""What a report leads to: files, by addresses relative to its folder, and runs on the web."""
 
 import os
 from collections.abc import Iterable
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
+
+import pandas as pd
 
 from dps.storage import records
 from dps.storage.confirmations import FOLDER as CONFIRMED
@@ -16,7 +18,7 @@ FOREIGN = (CONFIRMED, "report", "wandb")  # the runs of a confirmation, another 
 
 @dataclass(frozen=True)
 class Link:
-    """What a link says, and the relative address that it leads to."""
+    """What a link says, and the address that it leads to."""
 
     text: str
     address: str
@@ -37,6 +39,18 @@ def of_sweeps(folders: Iterable[Path], report: Path) -> list[Link]:
     parents = {folder.parent for folder in studies} - studies
     logs = sorted(path for parent in parents for path in parent.glob("*.log"))
     return [_link(path, os.path.relpath(path, report), report) for path in logs]
+
+
+def of_sweeps_runs(runs: pd.DataFrame) -> list[Link]:
+    """The runs in Weights & Biases that are of a whole sweep, of the rows that analysis.runs.runs gives."""
+    sweeps = runs[runs["trial"] == ""]
+    found = [Link(f"W&B run {run.run_id}", on_the_web(run.url)) for run in sweeps.itertuples()]
+    return [link for link in found if link.address]
+
+
+def on_the_web(url: str) -> str:
+    """The URL where it is one of the web; else "", since it could be a script."""
+    return url if url.startswith(("https://", "http://")) else ""
 
 
 def recorded(folders: Iterable[Path]) -> str:

@@ -8,6 +8,7 @@ from pandas.api.types import is_numeric_dtype
 
 from dps.analysis.columns import REPLICATE
 from dps.analysis.results import Results
+from dps.report.links import on_the_web
 from dps.report.tables import HEADERS, filled
 from dps.report.wording import is_empty, near_one
 
@@ -40,7 +41,7 @@ def trials(results: Results) -> Mapping[str, Any]:
         for name in columns
     ]
     if not results.runs.empty:
-        found = {(run.folder, run.trial): _run(run.run_id, run.url) for run in results.runs.itertuples()}
+        found = {(run.folder, run.trial): [run.run_id, on_the_web(run.url)] for run in results.runs.itertuples()}
         heads.append({"header": "W&B run", "numeric": False, "digits": 0})
         for row, key in zip(rows, zip(frame["folder"], frame["trial"].astype(str), strict=True), strict=True):
             row.append(found.get(key))
@@ -56,11 +57,6 @@ def _filters(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[dict
             values = sorted({row[at] for row in rows})
             found += [{"column": at, "values": values}] if len(values) > 1 else []
     return found
-
-
-def _run(run_id: str, url: str) -> list[str]:
-    """A run's name, and its address where that is one of the web."""
-    return [run_id, url if url.startswith(("https://", "http://")) else ""]
 
 
 def _plain(value: Any) -> Any:
