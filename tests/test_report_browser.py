@@ -152,7 +152,7 @@ def marks(tab: Any) -> Any:
 
 def test_figure_1_is_drawn_on_the_first_screen_and_its_picture_folded(tab: Any) -> None:
     sync_api.expect(marks(tab)).to_have_count(9)  # one study of ten has not reached the goal
-    assert tab.locator("header .chart svg").bounding_box()["y"] < tab.viewport_size["height"] / 2
+    assert tab.locator("header .chart svg").bounding_box()["y"] < 0.55 * tab.viewport_size["height"]
     box = tab.locator("header .chart").bounding_box()
     drawn = tab.locator("header .chart svg").bounding_box()
     assert drawn["x"] >= box["x"] and drawn["x"] + drawn["width"] <= box["x"] + box["width"] + 1

@@ -55,7 +55,7 @@ def _chart(subject: Subject, results: Results, looks: Mapping[float, Look]) -> S
         "height": HEIGHT,
         "autosize": {"type": "fit", "contains": "padding"},
         "background": "transparent",
-        "description": f"{subject.heading}. Steps-to-result K* against batch size.",
+        "description": f"Steps-to-result K* against batch size. {subject.heading}",
         "params": [
             *(_switch(f"network_{k}", name, True) for k, name in enumerate(names)),
             *(_switch(name, words, name not in OFF) for name, words in SWITCHES.items() if parts[name]),

@@ -6,7 +6,7 @@ for (const data of document.querySelectorAll("script.specification")) {
   const place = figure.querySelector(".explored");
   const options = { mode: "vega-lite", renderer: "svg", ast: true, actions: false };
   place.hidden = false;
-  vegaEmbed(place.firstElementChild, JSON.parse(data.textContent), options).then(
+  vegaEmbed(place.querySelector(".chart"), JSON.parse(data.textContent), options).then(
     ({ view }) => {
       figure.querySelector("details.still").open = false;
       // A finger that taps does not move over the mark.
