@@ -19,6 +19,7 @@ from dps.analysis.coverage import grids
 from dps.analysis.results import Results
 from dps.analysis.runs import runs
 from dps.report import links
+from dps.report import page as page_module
 from dps.report.chart import charts
 from dps.report.facts import facts
 from dps.report.page import page
@@ -363,3 +364,12 @@ def test_why_there_is_no_interval_is_said() -> None:
         results=results([study(16, 0.0, 32, best_of_5=None, best_of_5_low=None, best_of_5_high=None)], [], [])
     )
     assert "would have found is not known" not in a_page()
+
+
+def test_the_libraries_are_as_large_as_the_document_says_and_licensed() -> None:
+    folder = Path(page_module.__file__).with_name("vega")
+    sizes = [(folder / name).stat().st_size for name in ("vega.min.js", "vega-lite.min.js", "vega-embed.min.js")]
+    said = (Path(__file__).parents[1] / "docs" / "report.md").read_text(encoding="utf-8")
+    assert all(f"{size:,}" in said for size in (sum(sizes), *sizes))
+    licences = (folder / "LICENSE.txt").read_text(encoding="utf-8")
+    assert all(f"== {name}" in licences for name in ("vega-6.4.0", "vega-lite-6.4.3", "vega-embed-7.3.0"))
