@@ -17,7 +17,7 @@ from report_trials import made_up_trials
 from dps.analysis.claims.judge import Claim
 from dps.analysis.coverage import grids
 from dps.analysis.results import Results
-from dps.analysis.runs import runs
+from dps.analysis.runs import logged
 from dps.report import links
 from dps.report import page as page_module
 from dps.report.chart import charts
@@ -323,7 +323,7 @@ def test_all_trials_are_there_with_what_they_are_filtered_by_and_their_runs(tmp_
         folder.mkdir()
         (folder / "wandb.csv").write_text("trial,run_id,url\n" + lines * (number == 0))
     named = made_up.studies.assign(folder=list(map(str, folders)))
-    found = trials(replace(made_up, studies=named, runs=runs(folders)))
+    found = trials(replace(made_up, studies=named, runs=logged(folders)))
     heads = [column["header"] for column in found["columns"]]
     assert heads[:5] == ["batch size", "sparsity", "trial", "status", "steps to goal"] and heads[-1] == "W&B run"
     assert len(found["rows"]) == len(made_up.trials) and json.dumps(found, allow_nan=False)
@@ -354,7 +354,7 @@ def test_files_of_the_studies_are_linked_from_where_the_page_lies(tmp_path: Path
 
 def test_the_run_of_a_sweep_is_linked_where_it_is_on_the_web(tmp_path: Path) -> None:
     (tmp_path / "wandb.csv").write_text("trial,run_id,url\n,abc,https://a.b/c\n,evil,javascript:alert(1)\n")
-    text = a_page(results=replace(results([study(16, 0.0, 200)], [], []), runs=runs([tmp_path])))
+    text = a_page(results=replace(results([study(16, 0.0, 200)], [], []), runs=logged([tmp_path])))
     assert [link for link in Parsed(text).attributes("href") if ":" in link] == ["https://a.b/c"]
     assert "W&amp;B run abc" in text and "evil" not in text
 

@@ -19,7 +19,7 @@ from dps.analysis.coverage import absent
 from dps.analysis.measured import FILES, gather_measured
 from dps.analysis.mixtures import refuse_mixtures
 from dps.analysis.pooled import pooled
-from dps.analysis.runs import runs
+from dps.analysis.runs import logged
 from dps.analysis.study_folder import CHECKPOINTS, StudyFolder, find, read
 from dps.analysis.study_table import known_to, rows_of_studies
 from dps.analysis.theory_table import theory_of_curves
@@ -38,7 +38,7 @@ class Results:
     has a sentence for each study that is absent or still running, and for whatever else was left out. `metaparameters`
     are those that any study knows; `environments` has what trained the studies, as environments.tabulated gives it;
     `confirmed` has what fresh seeds confirmed, by the folder of the study, as confirmed.confirmed gives it, and
-    `confirmations` every row of every confirm.csv, behind the columns STUDY; `runs` has the runs in Weights & Biases, as
+    `confirmations` every row of every confirm.csv, behind the columns STUDY; `runs` those in Weights & Biases, as
     runs.logged gives them.
     """
 
@@ -55,7 +55,7 @@ class Results:
 
     confirmed: Mapping[str, pd.Series[Any]] = field(default_factory=dict)
     confirmations: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(STUDY)))
-    runs: pd.DataFrame = field(default_factory=partial(runs, ()))
+    runs: pd.DataFrame = field(default_factory=partial(logged, ()))
 
     @property
     def measurements(self) -> dict[str, pd.DataFrame]:
@@ -104,7 +104,7 @@ def gather(folders: Sequence[Path], measured: Sequence[Path] = ()) -> Results:
         metaparameters=known,
         confirmed=_confirmed(recorded),
         confirmations=_confirmations(recorded),
-        runs=runs(dict.fromkeys(folder for study in recorded for folder in (study.path, study.path.parent))),
+        runs=logged(dict.fromkeys(folder for study in recorded for folder in (study.path, study.path.parent))),
         environments=environments.tabulated({str(study.path): study.environments for study in recorded}),
     )
 

@@ -12,7 +12,7 @@ COLUMNS = ("trial", "run_id", "url")  # the trial is empty for a sweep's own run
 REMEDY = "restore the file, or remove it to report without it"
 
 
-def runs(folders: Iterable[Path]) -> pd.DataFrame:
+def logged(folders: Iterable[Path]) -> pd.DataFrame:
     """A row for each run of the studies or sweeps in the folders, all as text; ValueError where a file is damaged."""
     rows = [
         (str(folder), *values)

@@ -42,7 +42,7 @@ def of_sweeps(folders: Iterable[Path], report: Path) -> list[Link]:
 
 
 def of_sweeps_runs(runs: pd.DataFrame) -> list[Link]:
-    """The runs in Weights & Biases that are of a whole sweep, of the rows that analysis.runs.runs gives."""
+    """The runs in Weights & Biases that are of a whole sweep, of the rows that analysis.runs.logged gives."""
     sweeps = runs[runs["trial"] == ""]
     found = [Link(f"W&B run {run.run_id}", on_the_web(run.url)) for run in sweeps.itertuples()]
     return [link for link in found if link.address]

@@ -152,7 +152,7 @@ def _studies(results: Results) -> Sortable:
     """The rows of study.csv, the counts of how their trials ended in one column."""
     counts = results.studies[list(STATUSES)].astype("float64").fillna(0).astype(int).to_dict(orient="records")
     ended = [", ".join(f"{count} {status}" for status, count in row.items() if count) for row in counts]
-    names = [one.name for one in results.metaparameters]
+    names = [one.name for one in results.metaparameters if one.name in results.studies]
     first = [
         "workload",
         "batch_size",
