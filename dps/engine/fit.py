@@ -1,6 +1,7 @@
 """Training a study: instantiate what its configuration names, and fit it, from its checkpoint if there is one."""
 
 import logging
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -24,7 +25,7 @@ from dps.engine.module import StudyTask
 from dps.engine.study import Study
 from dps.protocol.values import require
 from dps.stack.shape import SliceShape, slice_shape
-from dps.storage import checkpoints, configurations, environments, files, records
+from dps.storage import checkpoints, configurations, environments, files
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +56,9 @@ def fit_here(study: Study) -> pl.Trainer:
         trainer.fit(task, datamodule=study.data(), ckpt_path=saved, weights_only=True)
         if task.global_step < study.cfg.max_steps and task.stack.running():
             raise RuntimeError(f"training stopped at step {task.global_step}, before its trials had ended")
-        recorded = records.read(study.folder)  # of other jobs, too
-        best = records.best(recorded[recorded["trial"].isin([trial["trial"] for trial in study.trials])])
+        steps_to_result = study.steps_to_result()
         for logger in trainer.loggers:
-            logger.log_metrics({"steps_to_result": float("nan") if best is None else int(best["steps_to_result"])})
+            logger.log_metrics({"steps_to_result": math.nan if steps_to_result is None else steps_to_result})
     if trainer.is_global_zero:
         if lost := study.missing():
             raise RuntimeError(f"{len(lost)} trials have ended and are not recorded")

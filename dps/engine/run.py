@@ -7,7 +7,7 @@ from filelock import Timeout
 
 from dps.engine import memory
 from dps.engine.study import Study
-from dps.storage import checkpoints, files, ownership, records
+from dps.storage import checkpoints, files, ownership
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_TRIES = 1
@@ -26,9 +26,7 @@ def run(study: Study, overrides: list[str], trials_of_sweep: int | None = None) 
     else:
         with suppress(OSError):  # of a run that was killed after its last record; a disk that is read only keeps it
             checkpoints.remove(study.checkpoint)
-    recorded = records.read(study.folder)  # other jobs may have trials of their own here
-    best = records.best(recorded[recorded["trial"].isin([trial["trial"] for trial in study.trials])])
-    return None if best is None else int(best["steps_to_result"])
+    return study.steps_to_result()
 
 
 def _alone(study: Study) -> AbstractContextManager[object]:
