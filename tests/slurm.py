@@ -23,7 +23,8 @@ def sbatch(script: str) -> None:
     assert found
     for task in range(int(found[1]) + 1):
         (STATE / str(task)).write_text("PENDING")
-    subprocess.Popen([sys.executable, __file__, "turns"], stdout=subprocess.DEVNULL)
+    nowhere = subprocess.DEVNULL  # who called waits for the end of what it reads
+    subprocess.Popen([sys.executable, Path(__file__).resolve(), "turns"], stdout=nowhere, stderr=nowhere)
     print(f"Submitted batch job {ARRAY}")
 
 
