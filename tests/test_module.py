@@ -99,7 +99,14 @@ def torchs(optimizer: str, weights: Iterable[nn.Parameter], trial: int) -> torch
     return make(weights, LR[trial], (own["beta1"], own["beta2"]), own["eps"], own["weight_decay"])
 
 
-@pytest.mark.parametrize(("optimizer", "cosine"), [("adamw", True), ("adam", False), ("nesterov", True)])
+@pytest.mark.parametrize(
+    ("optimizer", "cosine"),
+    [
+        ("adamw", True),
+        pytest.param("adam", False, marks=pytest.mark.slow),
+        pytest.param("nesterov", True, marks=pytest.mark.slow),
+    ],
+)
 def test_optimizers_and_schedules_of_today_are_torchs(
     tmp_path: Path, history: History, optimizer: str, cosine: bool
 ) -> None:

@@ -49,6 +49,7 @@ def test_it_takes_less_than_20_lines_and_moves_every_trial_by_its_own_values(lab
         np.testing.assert_allclose(weight.detach().numpy(), expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_study_is_trained_by_it(lab: Path, history: History) -> None:
     typed = ["optimizer=lion", "sparsity=0.9", "trial=[0,1]", "optimizer.lr=[0.001,1e-9]", "batch_size=16"]
     typed += ["stack.trials_per_slice=1", "stack.examples_per_pass=16", "stack.products=false", "race=false"]
