@@ -22,12 +22,12 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the two files, on the import path."""
     section = PAGE.read_text().partition("\n## An optimizer\n")[2].partition("\n## ")[0]
     files = re.findall(r"^`([\w/.]+)`, [^\n]*\n\n```\w+\n(.*?)```", section, re.MULTILINE | re.DOTALL)
-    assert [name for name, _ in files] == ["my_optimizers.py", "conf/optimizer/lion.yaml"]
+    assert [name for name, _ in files] == ["lab/my_optimizers.py", "lab/optimizer/lion.yaml"]
     for name, text in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    monkeypatch.syspath_prepend(tmp_path)
-    return tmp_path
+    monkeypatch.syspath_prepend(tmp_path / "lab")
+    return tmp_path / "lab"
 
 
 def test_it_takes_less_than_20_lines_and_moves_every_trial_by_its_own_values(lab: Path) -> None:
@@ -53,7 +53,7 @@ def test_it_takes_less_than_20_lines_and_moves_every_trial_by_its_own_values(lab
 def test_a_study_is_trained_by_it(lab: Path, history: History) -> None:
     typed = ["optimizer=lion", "sparsity=0.9", "trial=[0,1]", "optimizer.lr=[0.001,1e-9]", "batch_size=16"]
     typed += ["stack.trials_per_slice=1", "stack.examples_per_pass=16", "stack.products=false", "race=false"]
-    done = dps(lab, f"--config-dir={lab / 'conf'}", *typed, "goal.error=0.5", "max_steps=96", "hydra.run.dir=found")
+    done = dps(lab, f"--config-dir={lab}", *typed, "goal.error=0.5", "max_steps=96", "hydra.run.dir=found")
     assert (done.code, done.stderr) == (0, "")
     found = records.read(lab / "found").set_index("trial")
     assert found["status"].to_dict() == {0: "complete", 1: "incomplete"} and found["beta2"].tolist() == [0.99, 0.99]
