@@ -304,7 +304,7 @@ def test_features_are_standardised_and_stay_what_they_are(standardise: Standardi
     found = np.sort(torch.cat([data.validation_images, data.train_images]).numpy(), axis=0)
     np.testing.assert_allclose(found, np.sort((features - mean) / std, axis=0), rtol=1e-12)
     np.testing.assert_allclose(data.test_images, (before.test.numpy() - mean) / std, rtol=1e-12)
-    assert torch.equal(read.train, before.train)
+    assert torch.equal(read.train, before.train) and torch.equal(read.test, before.test)
 
 
 @pytest.mark.parametrize(
