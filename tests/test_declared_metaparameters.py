@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from artists import points, shown
+from artists import shown, xy
 from pages import rows
 from report_results import claims, theory
 from report_trials import made_up, made_up_trials
@@ -138,7 +138,7 @@ def test_two_declarations_of_one_name_are_refused(found: Declared) -> None:
 
 
 def test_the_page_shows_it_with_the_digits_of_its_scale(found: Declared) -> None:
-    row = rows(page(found.results, claims(), []), 1)[0]
+    row = rows(page(found.results, claims(), [], Path()), 1)[0]
     best = found.results.studies.iloc[0]
     assert list(row)[3:9] == ["lr", "momentum", "ramp steps", "decay rate", "dampening", "trials"]
     assert row["ramp steps"] == str(best["ramp_steps"]) and row["dampening"] == f"{best['dampening']:.4g}"
@@ -157,7 +157,8 @@ def test_each_has_a_plane_with_the_learning_rate_on_its_own_scale(found: Declare
         panel = shown(figures[f"figure_3_{LINE}_{name}"])["S=90%, B=4"]
         assert (panel.get_xscale(), panel.get_yscale()) == ("log", scale)
         assert (panel.get_xlabel(), panel.get_ylabel()) in {("learning rate", label), ("learning rate", "")}
-        marks = [mark for status in set(trials["status"]) for mark in points(panel, status)]
+        drawn = [line for line in panel.lines if line.get_label() != "end of the search range"]
+        marks = [(x, y) for line in drawn for x, y in xy(line).tolist()]
         assert sorted(marks) == sorted(zip(trials["lr"], heights.astype(float), strict=True))
 
 
@@ -189,5 +190,5 @@ def test_it_is_read_from_the_files_of_a_study(tmp_path: Path) -> None:
     assert [one.name for one in found.metaparameters] == NAMES
     assert found.trials["decay_rate"].dtype == float and str(found.trials["ramp_steps"].dtype) == "Int64"
     assert (found.studies["space"] == "; ".join(f"{key}={text}" for key, text in SPACE.items())).all()
-    assert "ramp steps" in rows(page(found, claims(), []), 1)[0]
+    assert "ramp steps" in rows(page(found, claims(), [], Path()), 1)[0]
     assert f"figure_3_{LINE}_ramp_steps" in [stem for stem, _, _ in draw(found, ["3"])]

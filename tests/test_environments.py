@@ -52,7 +52,7 @@ def test_what_all_studies_share_is_in_the_table_and_each_difference_is_a_sentenc
     study(tmp_path, 32)
     found = gather([tmp_path])
     assert environments.shared(found.environments) == {"python": "3.11.9", "threads": "2", "deterministic": "true"}
-    shown = section(page(found, claims(), []))
+    shown = section(page(found, claims(), [], Path()))
     assert dict(zip(shown.texts("th"), shown.texts("td"), strict=True)) == environments.shared(found.environments)
     assert shown.texts("p") == [
         "torch differs: 2.9.1 in 3 studies, 2.10.0 in 1 study.",
@@ -65,19 +65,19 @@ def test_what_all_studies_share_is_in_the_table_and_each_difference_is_a_sentenc
 def test_studies_of_one_environment_do_not_differ(tmp_path: Path) -> None:
     for batch_size in (4, 8):
         study(tmp_path, batch_size, CPU)
-    shown = section(page(gather([tmp_path]), claims(), []))
+    shown = section(page(gather([tmp_path]), claims(), [], Path()))
     assert shown.texts("th") == list(CPU) and shown.texts("p") == []
 
 
 def test_without_any_record_a_sentence_says_so() -> None:
-    shown = section(page(results([row_of_study(16, 0.0, 32)], [], []), claims(), []))
+    shown = section(page(results([row_of_study(16, 0.0, 32)], [], []), claims(), [], Path()))
     assert shown.texts("p") == ["No study records the environment that trained it."] and not shown.texts("table")
 
 
 def test_values_are_text_and_never_markup(tmp_path: Path) -> None:
     study(tmp_path, 4, {"<b>": "<script>"}, {"<b>": "&amp;"})
     study(tmp_path, 8, {"<i>": "<u>"})
-    shown = section(page(gather([tmp_path]), claims(), []))
+    shown = section(page(gather([tmp_path]), claims(), [], Path()))
     assert shown.texts("p")[0] == "<b> differs: <script> in 1 study, &amp; in 1 study, not recorded in 1 study."
     assert {tag for tag, _, _ in shown.elements} == {"section", "h2", "p"}
 

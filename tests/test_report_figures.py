@@ -222,7 +222,7 @@ def test_learning_rates_have_a_range_only_where_no_trial_was_censored() -> None:
     panel = shown(only(made_up(trials), "4"))["90% sparse"]
     complete = trials[(trials["status"] == "complete") & (trials["batch_size"] == 4)]
     assert points(panel, "range that succeeds") == [(4, complete["lr"].min()), (4, complete["lr"].max())]
-    assert [line.get_ydata()[0] for line in panel.lines if line.get_label() == END] == [1e-6, 10]
+    assert [xy(line)[0, 1] for line in panel.lines if line.get_label() == END] == [1e-6, 10]
     stars = sorted(tuple(xy(line)[0].tolist()) for line in panel.lines if line.get_label() == "best")
     best = [records.best(trials[trials["batch_size"] == batch_size]) for batch_size in (4, 16)]
     assert stars == [(row["batch_size"], row["lr"]) for row in best if row is not None]

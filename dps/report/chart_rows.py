@@ -45,7 +45,8 @@ def fits(studies: pd.DataFrame, theory: pd.DataFrame) -> Rows:
         fit = theory[theory["sparsity"] == of_network["sparsity"].iloc[0]]
         if len(fit) == 1 and np.isfinite(fit[["c1", "c2"]].to_numpy(float)).all():
             c1, c2 = (float(fit[name].iloc[0]) for name in ("c1", "c2"))
-            x = np.geomspace(*of_network["batch_size"].iloc[[0, -1]].astype(float), POINTS_OF_A_FIT)
+            first, last = (float(size) for size in of_network["batch_size"].iloc[[0, -1]])
+            x = np.geomspace(first, last, POINTS_OF_A_FIT)
             found += [{**network, "batch_size": size, "steps": c1 / size + c2} for size in x.tolist()]
     return found
 
