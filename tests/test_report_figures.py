@@ -205,7 +205,7 @@ def test_trials_of_adamw_are_shown_over_what_was_searched_and_not_over_what_was_
     assert list(figures) == ["figure_3_w", "figure_3_w_beta1", "figure_3_w_weight_decay"]
     heights = {name: shown(figures[f"figure_3_w_{name}"])["S=0%, B=4"] for name in searched}
     assert heights["beta1"].get_ylabel() == "1 \N{MINUS SIGN} beta1"
-    marks = [y for line in heights["beta1"].lines if line.get_label() != "best" for _, y in xy(line).tolist()]
+    marks = [y for line in heights["beta1"].lines if line.get_label() != END for _, y in xy(line).tolist()]
     assert sorted(marks) == pytest.approx(sorted(1 - trials["beta1"]))
 
 
