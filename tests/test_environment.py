@@ -8,7 +8,6 @@ import torch
 from command import dps, study
 from omegaconf import OmegaConf
 
-import dps as dps_package
 from dps.engine import environment
 from dps.storage import environments
 
@@ -31,11 +30,11 @@ def test_a_study_says_where_it_was_trained(tmp_path: Path) -> None:
     assert noted(study(tmp_path, 8)) == [found]
 
 
-def test_every_environment_is_kept_in_order(tmp_path: Path) -> None:
+def test_every_environment_is_kept_once_and_the_latest_last(tmp_path: Path) -> None:
     one, other = {"torch": "2.9", "commit": None}, {"torch": "2.10", "commit": "abc+"}
     for found in (one, other, one):
         environments.note(tmp_path, dict(found))
-    assert noted(tmp_path) == [one, other]
+    assert noted(tmp_path) == [other, one]
     (tmp_path / ".hydra" / "environment.yaml").write_text("torch: [")
     with pytest.raises(ValueError, match=r"environment\.yaml is damaged: .*; restore the file"):
         environments.note(tmp_path, dict(one))
@@ -45,7 +44,7 @@ def test_the_commit_is_that_of_the_checkout(tmp_path: Path, monkeypatch: pytest.
     package = tmp_path / "checkout" / "dps"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
-    monkeypatch.setattr(dps_package, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(environment, "__file__", str(package / "engine" / "environment.py"))
     assert environment.environment(pl.Trainer(accelerator="cpu", logger=False))["commit"] is None
 
     def git(*arguments: str) -> str:

@@ -23,7 +23,7 @@ def sentence_of(action: Callable[[], object]) -> str:
     ("override", "choices"),
     [
         ("workload=nosuch", ["digits_simple_cnn_momentum", "mnist_simple_cnn_sgd", "cifar10_resnet8_nesterov_linear"]),
-        ("optimizer=adam", ["sgd", "momentum", "nesterov"]),
+        ("optimizer=adagrad", ["sgd", "momentum", "nesterov"]),
         ("hydra/sweeper=nosuch", ["sobol"]),
     ],
 )

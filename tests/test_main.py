@@ -28,8 +28,8 @@ GRID = ["-m", "batch_size=8,16", "sparsity=0,0.5", "goal.error=0.3", "goal.inter
 TWO_TRIALS = "hydra.sweeper.trials=2"
 CONTRACT = (
     "workload,dataset,model,optimizer,lr_schedule,pruning,batch_size,sparsity,replicate,trial,seed,lr,momentum,decay_steps,"
-    "end_factor,goal_error,interval_steps,max_steps,status,steps_to_result,steps_run,validation_error,test_error,"
-    "train_seconds,evaluate_seconds"
+    "end_factor,warmup_steps,beta1,beta2,eps,weight_decay,label_smoothing,goal_error,interval_steps,max_steps,status,"
+    "steps_to_result,steps_run,validation_error,test_error,train_seconds,evaluate_seconds"
 )
 
 

@@ -166,6 +166,7 @@ def report(returns: Sequence[JobReturn], seconds: float) -> None:
     from dps import durations
     from dps.errors import one_line
     from dps.report.terminal import show
+    from dps.storage import records
 
     folders = [_folder(job) for job in returns]
     studies = list(dict.fromkeys(folders))
@@ -175,18 +176,22 @@ def report(returns: Sequence[JobReturn], seconds: float) -> None:
             reasons.setdefault(folder, one_line(job._return_value))
     reasons = show(studies) | reasons
     print(f"{len(studies)} {'study' if len(studies) == 1 else 'studies'} in {durations.exact(seconds)}.")
-    for place in dict.fromkeys(_place(job) for job in returns):
-        print(f"Next: dps-report {place}, or dps-confirm {place}")
+    for next_ in dict.fromkeys(_next(job) for job in returns if (_folder(job) / records.FILE).exists()):
+        print(next_)
     if reasons:
         lines = "; ".join(f"{os.path.relpath(folder)}: {reason}" for folder, reason in reasons.items())
         where = "the traceback is in the folder's dps.log"
         raise RuntimeError(f"{len(reasons)} of {len(studies)} studies failed ({where}): {lines}")
 
 
-def _place(job: JobReturn) -> str:
-    """The folder of a job's sweep, as it is typed."""
+def _next(job: JobReturn) -> str:
+    """What can be typed on the folder of a job's sweep."""
+    from dps.engine.targets import config_dir_typed
+
     assert job.hydra_cfg is not None
-    return shlex.quote(os.path.relpath(job.hydra_cfg.hydra.sweep.dir))
+    place = os.path.relpath(job.hydra_cfg.hydra.sweep.dir)
+    confirm = ["dps-confirm", *config_dir_typed(job.hydra_cfg.hydra.runtime), place]
+    return f"Next: {shlex.join(['dps-report', place])}, or {shlex.join(confirm)}"
 
 
 def _folder(job: JobReturn) -> Path:
