@@ -222,6 +222,7 @@ def test_a_search_with_other_best_trials_is_refused(folder: Path, whole: Path, m
     )
 
 
+@pytest.mark.slow
 def test_times_limits_the_runs_to_so_many_times_k_star(folder: Path) -> None:
     k_star = int(rows(folder)["steps_to_result"].min())
     assert k_star * 1.3 < 36

@@ -187,7 +187,7 @@ def test_a_race_to_the_second_counts_the_finishers_of_all_jobs(
     assert (raced.loc[3, "status"], raced.loc[3, "steps_run"]) == ("censored", free.loc[2, "steps_to_result"])
 
 
-@pytest.mark.parametrize("calls", [1, 2])
+@pytest.mark.parametrize("calls", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_race_to_the_second_that_stops_after_a_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, usual: tuple[pd.DataFrame, Weights], calls: int
 ) -> None:
@@ -202,14 +202,18 @@ def test_a_race_to_the_second_that_stops_after_a_record(
     assert raced.loc[3, "status"] == "censored"
 
 
-@pytest.mark.parametrize("changed", [["goal.early_reject=false"], ["goal.examples_per_block=150"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "changed",
+    [["goal.early_reject=false"], pytest.param(["goal.examples_per_block=150"], marks=pytest.mark.slow)],
+    ids=" ".join,
+)
 def test_how_a_check_reads_decides_nothing(
     tmp_path: Path, usual: tuple[pd.DataFrame, Weights], changed: list[str]
 ) -> None:
     pd.testing.assert_frame_equal(run(tmp_path, *SMALL, *MIXED, "race=false", *changed), usual[0])
 
 
-@pytest.mark.parametrize("race", ["true", "false"])
+@pytest.mark.parametrize("race", ["true", pytest.param("false", marks=pytest.mark.slow)])
 def test_a_study_split_over_jobs(tmp_path: Path, ended: Weights, race: str) -> None:
     typed = ["-m", *SMALL, "sparsity=0.5", "hydra.sweeper.trials=3", f"race={race}"]
     whole = run(place(tmp_path, "whole"), *typed)
@@ -391,7 +395,10 @@ def flip_a_bit(path: Path) -> None:
 
 
 @pytest.mark.fault("a damaged or lost checkpoint")
-@pytest.mark.parametrize("damage", [cut_short, flip_a_bit, Path.unlink])
+@pytest.mark.parametrize(
+    "damage",
+    [pytest.param(cut_short, marks=pytest.mark.slow), flip_a_bit, pytest.param(Path.unlink, marks=pytest.mark.slow)],
+)
 def test_training_goes_on_from_the_checkpoint_before_a_damaged_one(
     stopped: Path, first_steps: list[int], damage: Callable[[Path], None]
 ) -> None:

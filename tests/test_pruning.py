@@ -198,6 +198,7 @@ def test_the_papers_temperature_ranks_otherwise() -> None:
     assert any((kept[0][name] != kept[1][name]).any() for name in kept[0])
 
 
+@pytest.mark.slow
 def test_grasp_is_cached_for_each_temperature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     digits = sources.digits()
     few = replace(digits, train=digits.train[:100], train_labels=digits.train_labels[:100])

@@ -145,7 +145,7 @@ SINGLE: dict[str, Any] = {"dtype": torch.float32, "optimizer": "nesterov"}
     params=[
         pytest.param((SMALL, 200, 8), id="small"),
         pytest.param((SIMPLE_CNN, 120, 4), id="simple_cnn"),
-        pytest.param((PRODUCTS, 120, 4), id="simple_cnn, by products"),
+        pytest.param((PRODUCTS, 120, 4), id="simple_cnn, by products", marks=pytest.mark.slow),
         pytest.param((SIMPLE_CNN, 100, 20), id="simple_cnn, larger batch", marks=pytest.mark.slow),
     ],
 )

@@ -126,7 +126,7 @@ def step(stack: Stack, sgd: SGD, batch: Batch) -> None:
     sgd.zero_grad()
 
 
-@pytest.mark.parametrize("sparsity", [0, 0.7])
+@pytest.mark.parametrize("sparsity", [pytest.param(0, marks=pytest.mark.slow), 0.7])
 @pytest.mark.parametrize("build", NETWORKS)
 def test_trials_in_a_stack_are_the_trials_alone_over_100_steps(build: Callable[[], nn.Module], sparsity: float) -> None:
     seeds = range(3)
