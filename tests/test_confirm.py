@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -87,7 +88,11 @@ def whole(searched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("whole") / "own"
     shutil.copytree(searched, copy)
     done = confirm(study(copy, 8, "0.5"), *TYPED)
-    assert (done.code, done.stderr) == (0, "")
+    first, *others = done.stderr.splitlines()
+    assert done.code == 0 and first == "dps-confirm: after 0.0 s: seed 1 of 6"
+    for number, line in enumerate(others, start=2):
+        assert re.fullmatch(rf"dps-confirm: after \d+\.\d s: seed {number} of 6, about \d+ s left", line)
+    assert len(others) == 5
     assert done.stdout.startswith("digits_simple_cnn_momentum: ")  # the table, and no progress of Lightning's
     return study(copy, 8, "0.5")
 

@@ -1,22 +1,19 @@
-"""The Weights & Biases runs of studies and of their sweeps, as their folders have them: wandb.csv."""
+"""The Weights & Biases runs of studies and of their sweeps."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
-from dps.storage.files import read_csv
+from dps.storage import run_ids
 
-FILE = "wandb.csv"
-COLUMNS = ("trial", "run_id", "url")  # the trial is empty for a sweep's own run, the url for one that was offline
-REMEDY = "restore the file, or remove it to report without it"
+COLUMNS = ("folder", "trial", *run_ids.LoggedRun._fields)
 
 
 def logged(folders: Iterable[Path]) -> pd.DataFrame:
-    """A row for each run of the studies or sweeps in the folders, all as text; ValueError where a file is damaged."""
-    rows = [
-        (str(folder), *values)
-        for folder in folders
-        for _, values in (read_csv(folder / FILE, lambda _: COLUMNS, REMEDY) or ([], []))[1]
-    ]
-    return pd.DataFrame(rows, columns=["folder", *COLUMNS])
+    """A row for each run of the studies or sweeps in the folders, all as text; ValueError where a file is damaged.
+
+    The trial is empty for a sweep's own run, the url for one that was offline.
+    """
+    rows = [(str(folder), trial, *run) for folder in folders for trial, run in run_ids.read(folder).items()]
+    return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dps import ending, signals
+from dps import durations, ending, signals
 from dps.protocol.values import require
+from dps.stages import Stages
 
 if TYPE_CHECKING:
     from dps.confirm.confirmation import Confirmation
@@ -75,27 +77,39 @@ def _train(studies: Sequence[Confirmation], seeds: int, overrides: Sequence[str]
 
     trained = {one.folder: set(one.seeds_trained()) for one in studies}
     jobs = [(seed, one) for seed in range(seeds) for one in studies if seed not in trained[one.folder]]
-    console = Console(stderr=True)
-    with Progress(
-        *Progress.get_default_columns()[:-1],
-        TimeElapsedColumn(),
-        "left",
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-        speed_estimate_period=math.inf,
-        redirect_stdout=False,
-        redirect_stderr=False,
-    ) as progress:
+    console, begun = Console(stderr=True), time.monotonic()
+    with (
+        Stages("dps-confirm") as at,
+        Progress(
+            *Progress.get_default_columns()[:-1],
+            TimeElapsedColumn(),
+            "left",
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+            speed_estimate_period=math.inf,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        ) as progress,
+    ):
         line = progress.add_task("", total=len(jobs))
-        for seed, one in jobs:
+        for number, (seed, one) in enumerate(jobs):
+            if not console.is_terminal and (number == 0 or seed > jobs[number - 1][0]):
+                at(f"seed {seed + 1} of {seeds}{_left(begun, number, len(jobs))}")
             about = f"batch_size={one.cfg.batch_size} sparsity={one.cfg.sparsity}"
             progress.update(line, description=f"seed {seed + 1} of {seeds}, {about}")
             one.train(seed, overrides)
             progress.advance(line)
     for one in studies:
         one.record()
+
+
+def _left(begun: float, done: int, jobs: int) -> str:
+    """About how long the rest takes, where some are done."""
+    if not done:
+        return ""
+    return f", about {durations.rough((time.monotonic() - begun) / done * (jobs - done))} left"
 
 
 def _whole(option: str, text: str, least: int) -> int:

@@ -7,7 +7,7 @@ import pandas as pd
 from dps.analysis.columns import GRID
 from dps.report.figures import curve
 from dps.report.figures.subject import Subject, subjects
-from dps.report.wording import counted, is_empty, shown, sparsity_name, trials_a_study
+from dps.report.wording import counted, is_empty, sparsity_name, trials_a_study
 
 K = "steps_to_result"
 
@@ -48,11 +48,7 @@ def _of_one(subject: Subject) -> str:
     )
     if first["batch_size"] == last["batch_size"]:
         return f"{found}, the only one measured ({trials})."
-    growth, ratio = (float(a / b) for a, b in ((last["batch_size"], first["batch_size"]), (first[K], last[K])))
-    return (
-        f"{found} and in {_steps(last)} at {last['batch_size']}, so that {shown('', growth)} times the batch "
-        f"size divides the steps by {shown('', ratio)} ({trials}{_replicates(subject)})."
-    )
+    return f"{found} and in {_steps(last)} at {last['batch_size']} ({trials}{_replicates(subject)})."
 
 
 def _of_sparsity(members: Sequence[Subject]) -> str:
@@ -68,7 +64,10 @@ def _of_sparsity(members: Sequence[Subject]) -> str:
     if not ratios:
         return "No sparse network stands beside a dense one yet."
     network = sparsity_name(sparsities.pop()) if len(sparsities) == 1 else "sparsest"
-    return f"At the same batch size, the {network} network takes {_span(ratios)} times the steps of the dense one."
+    where = f", over {len(ratios)} batch sizes" if len(members) == 1 and len(ratios) > 1 else ""
+    return (
+        f"At the same batch size, the {network} network takes {_span(ratios)} times the steps of the dense one{where}."
+    )
 
 
 def _ends(subject: Subject) -> pd.DataFrame:

@@ -8,16 +8,17 @@ from typing import NamedTuple
 
 from dps.storage.files import lock, read_csv, write_csv
 
-FILE = "wandb.csv"
-COLUMNS = ("trial", "run_id", "url")
-REMEDY = "restore the file, or remove it to log to new runs"
-
 
 class LoggedRun(NamedTuple):
     """A run's id within its project, and its address; empty where it was logged offline."""
 
     run_id: str
     url: str
+
+
+FILE = "wandb.csv"
+COLUMNS = ("trial", *LoggedRun._fields)
+REMEDY = "restore the file, or remove it and with it what is known of its runs"
 
 
 def read(folder: Path) -> dict[str, LoggedRun]:
