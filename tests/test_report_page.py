@@ -353,8 +353,11 @@ def test_files_of_the_studies_are_linked_from_where_the_page_lies(tmp_path: Path
 
 
 def test_the_run_of_a_sweep_is_linked_where_it_is_on_the_web(tmp_path: Path) -> None:
-    (tmp_path / "wandb.csv").write_text("trial,run_id,url\n,abc,https://a.b/c\n,evil,javascript:alert(1)\n")
-    text = a_page(results=replace(results([study(16, 0.0, 200)], [], []), runs=logged([tmp_path])))
+    folders = [tmp_path / "one", tmp_path / "other"]
+    for folder, run in zip(folders, ("abc,https://a.b/c", "evil,javascript:alert(1)"), strict=True):
+        folder.mkdir()
+        (folder / "wandb.csv").write_text(f"trial,run_id,url\n,{run}\n")
+    text = a_page(results=replace(results([study(16, 0.0, 200)], [], []), runs=logged(folders)))
     assert [link for link in Parsed(text).attributes("href") if ":" in link] == ["https://a.b/c"]
     assert "W&amp;B run abc" in text and "evil" not in text
 
