@@ -1,10 +1,8 @@
 """A job, as Hydra runs it: compose, check, fit, and return the steps-to-result."""
 
 import logging
-import os
 import sys
 import time
-import traceback
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,11 +12,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from dps import durations, errors, signals
-from dps.engine import display, targets
-from dps.engine.named import named
-from dps.engine.overrides import refuse_renaming, understood
-from dps.engine.run import run
-from dps.engine.study import Study
+from dps.engine.composed import run_composed, title
+from dps.engine.overrides import understood
 from dps.storage import records
 
 log = logging.getLogger(__name__)
@@ -57,7 +52,7 @@ def _run(cfg: DictConfig) -> int:
             errors.stop("dps", error)
         reason = errors.one_line(error)
         with suppress(OSError):
-            log.error("%s: failed after %s: %s", _title(cfg), durations.exact(time.monotonic() - begun), reason)
+            log.error("%s: failed after %s: %s", title(cfg), durations.exact(time.monotonic() - begun), reason)
     else:
         if is_single:
             from dps.report import terminal
@@ -65,30 +60,6 @@ def _run(cfg: DictConfig) -> int:
             terminal.show([Path(cfg.folder)])
         return cfg.max_steps + cfg.goal.interval_steps if steps_to_result is None else steps_to_result
     raise RuntimeError(reason)  # not chained to the error, whose frames hold all that the study had in memory
-
-
-def run_composed(cfg: DictConfig, trials_of_sweep: int | None) -> int | None:
-    """Check and run the job that Hydra has composed, and return its K*; its log gets the traceback of what fails."""
-    job = HydraConfig.get()
-    is_single = job.mode == RunMode.RUN
-    try:
-        refuse_renaming(job.overrides.task)
-        targets.allow_own(job.runtime)
-        OmegaConf.resolve(named(cfg, job.runtime.choices, job.runtime.output_dir))
-        typed = [*targets.config_dir_typed(job.runtime), *job.overrides.task]
-        study, number = Study.parse(cfg), None if is_single else job.job.num
-        alone = is_single or job.runtime.choices["hydra/launcher"] == "basic"
-        with display.opened(display.Shown() if alone else None), display.study(_title(cfg), number):
-            return run(study, typed, trials_of_sweep)
-    except Exception:
-        with suppress(OSError), (Path(job.runtime.output_dir) / f"{job.job.name}.log").open("a") as file:
-            traceback.print_exc(file=file)
-        raise
-
-
-def _title(cfg: DictConfig) -> str:
-    """What the study is called in lines: in a sweep by the sweeper, which numbers it."""
-    return os.environ.get("DPS_STUDY") or f"batch_size={cfg.get('batch_size')}, sparsity={cfg.get('sparsity')}"
 
 
 def _tell(cfg: DictConfig, seconds: float | None) -> None:
@@ -99,7 +70,7 @@ def _tell(cfg: DictConfig, seconds: float | None) -> None:
     from dps.report import finished
 
     if seconds is None:  # nothing new for the log, which may be on a disk that is read only
-        print(f"{_title(cfg)}: {finished.k_star(Path(cfg.folder))}, finished before", flush=True)
+        print(f"{title(cfg)}: {finished.k_star(Path(cfg.folder))}, finished before", flush=True)
         return
     with suppress(OSError):
-        log.info("%s: %s, %s", _title(cfg), finished.sentence(Path(cfg.folder)), durations.exact(seconds))
+        log.info("%s: %s, %s", title(cfg), finished.sentence(Path(cfg.folder)), durations.exact(seconds))

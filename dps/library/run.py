@@ -24,10 +24,10 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from dps import signals
+from dps.engine.composed import run_composed
 from dps.engine.options import SEEDS_OF_A_REPLICATE
 from dps.engine.overrides import understood
 from dps.errors import one_line
-from dps.job import run_composed
 from dps.protocol.values import is_int, require
 from dps.storage import records
 from hydra_plugins.dps_sobol import grid
