@@ -156,6 +156,6 @@ def test_other_processes_have_the_folder_too(lab: Path) -> None:
     confirmed = subprocess.run(best, cwd=here, env=env, capture_output=True, text=True, check=False)
     assert confirmed.returncode == 0 and (study(here, 8) / "confirm.csv").exists(), confirmed.stderr
     if find_spec("hydra_plugins.hydra_joblib_launcher"):
-        joblib = ["-m", "batch_size=16", "hydra.sweeper.trials=2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-        done = process(here, *typed, *joblib)
+        joblib = ["hydra.sweeper.trials=2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+        done = process(here, "-m", *typed, *joblib, "batch_size=16")
         assert done.code == 0 and len(records.read(study(here, 16))) == 2, done.stderr
