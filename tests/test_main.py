@@ -12,8 +12,7 @@ from command import Done, contents, dps, rows, study
 from hydra.core.utils import JobReturn
 from hydra.errors import InstantiationException
 
-from dps import job
-from dps.engine import fit
+from dps.engine import composed, fit
 from dps.engine.module import StudyTask
 from dps.engine.run import run
 from dps.engine.study import Study
@@ -42,7 +41,7 @@ def returned(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
         values.append(run(study, overrides, trials))
         return values[-1]
 
-    monkeypatch.setattr(job, "run", spy)
+    monkeypatch.setattr(composed, "run", spy)
     return values
 
 
