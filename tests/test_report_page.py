@@ -311,7 +311,7 @@ def test_the_best_metaparameters_of_each_replicate_are_told() -> None:
     (chart,) = charts(results(both, [], [])).values()
     (point,) = chart["layer"][-1]["data"]["values"]
     assert point["told_best"] == "lr 0.0123 / 0.5, momentum 0.9877 / 0.95"
-    assert point["told_steps"] == "283 (mean of 2 replicates)"
+    assert point["told_steps"] == "283 (geometric mean of 2 replicates)"
     assert point["told_trials"] == "50: 22 complete, 8 incomplete, 20 infeasible"
 
 

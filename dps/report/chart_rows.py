@@ -73,7 +73,7 @@ def _told(study: pd.Series, replicates: pd.DataFrame, metaparameters: Sequence[M
     """What is said of a point: "" for what is not known."""
     steps = shown("steps_to_result", float(round(study["steps_to_result"])))
     ends = [_number(study[f"steps_to_result{end}"]) for end in ("_low", "_high")]
-    of_replicates = f" (mean of {study['replicates']} replicates)" if study["replicates"] > 1 else ""
+    of_replicates = f" (geometric mean of {study['replicates']} replicates)" if study["replicates"] > 1 else ""
     seconds = [value for value in replicates["train_seconds"] if not is_empty(value)]
     return {
         "told_steps": steps + of_replicates,

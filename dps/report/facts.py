@@ -5,9 +5,9 @@ from pathlib import Path
 
 from dps.analysis.results import Results
 from dps.report import links
+from dps.storage import records
 
 VERSIONS = ("dps", "torch", "pytorch_lightning", "python")
-SECONDS = ("train_seconds", "evaluate_seconds")
 
 
 def facts(results: Results) -> list[str]:
@@ -15,7 +15,7 @@ def facts(results: Results) -> list[str]:
     recorded = links.recorded(map(Path, results.studies["folder"]))
     known = results.environments.groupby("key")["value"].unique().to_dict()
     versions = [f"{key} {_all(known[key])}" for key in VERSIONS if key in known]
-    seconds = float(results.trials[list(SECONDS)].astype("float64").to_numpy().sum())
+    seconds = records.seconds(results.trials)
     found = [
         f"{len(results.studies)} {'study' if len(results.studies) == 1 else 'studies'}",
         f"{results.studies['trials'].sum()} trials",
