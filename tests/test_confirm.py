@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import os
 import re
 import shutil
@@ -265,6 +266,9 @@ def test_replicates_are_one_study(tmp_path: Path) -> None:
     taken = list(zip(*(one.configurations[name] for name in ("replicate", "trial", "lr")), strict=True))
     assert all(searches[replicate]["lr"][trial] == lr for replicate, trial, lr in taken)
     assert set(one.configurations["replicate"]) == {0, 1}
+    first, second = (int(search["steps_to_result"].min()) for search in searches)
+    (cut,) = plan(tmp_path / "outputs", 10, 1.1, [])
+    assert first != second and cut.max_steps - 4 < 1.1 * math.sqrt(first * second) <= cut.max_steps < 36
     done = confirm(folder / "replicate=1")
     assert done.code == 1 and f"is a replicate of the study {folder}: give the folder of the study" in done.stderr
 

@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--configurations", default="5", metavar="C", help="of each study, the best; default: 5")
     parser.add_argument("--seeds", default="24", metavar="S", help=f"of each, at least {LEAST_SEEDS}; default: 24")
     parser.add_argument(
-        "--times", metavar="X", help="train for X times the least steps of the search; default: the study's max_steps"
+        "--times", metavar="X", help="train for X times K* of the search at most; default: the study's max_steps"
     )
     return parser
 

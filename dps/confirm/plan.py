@@ -9,6 +9,7 @@ from pathlib import Path
 from dps.analysis import study_folder
 from dps.analysis.contenders import best_configurations
 from dps.analysis.mixtures import refuse_mixtures
+from dps.analysis.pooled import geometric_mean
 from dps.analysis.study_folder import CHECKPOINTS, StudyFolder
 from dps.confirm.configuration import configuration
 from dps.confirm.confirmation import Confirmation
@@ -18,7 +19,7 @@ from dps.storage import records
 def plan(folder: Path, count: int, times: float | None, overrides: Sequence[str]) -> list[Confirmation]:
     """The confirmations of the studies at or below a folder in which a trial reached the goal, none begun yet.
 
-    `count` configurations each, for `times` the study's least steps at most (None: for its whole budget).
+    `count` configurations each, for `times` K* at most, the mean over replicates (None: for the study's whole budget).
     ValueError, one sentence, on whatever is wrong, before anything is trained.
     """
     found = [one for group in _by_study(folder) if (one := _planned(group, count, times, overrides)) is not None]
@@ -58,6 +59,7 @@ def _planned(
     cfg = configuration(group[0].path, overrides)
     max_steps, interval = cfg.max_steps, cfg.goal.interval_steps
     if times is not None:
-        max_steps = min(max_steps, math.ceil(times * min(reached) / interval) * interval)
+        k_star, *_ = geometric_mean(reached)
+        max_steps = min(max_steps, math.ceil(times * k_star / interval) * interval)
     configurations = best_configurations([one.trials for one in group], count)
     return Confirmation(group[0].path, cfg, configurations, k_stars, max_steps)
