@@ -18,6 +18,7 @@ from command import CACHE, dps, place, rows, study
 
 pytestmark = [pytest.mark.slow]
 
+PACKAGE = str(Path(__file__).parents[1] / "dps")
 KILLS = int(os.environ.get("DPS_KILLS", "20"))  # of each sweep
 # The shape of the stack would else be measured, and not the same in two folders.
 SMALL = [
@@ -119,10 +120,12 @@ def test_a_sweep_that_is_killed_again_and_again(
 
 
 def assert_whole(folder: Path, expected: pd.DataFrame) -> None:
-    """The sweep has the record of one that was never killed, leaves no litter, and has shown no traceback."""
+    """The sweep has the record of one that was never killed, leaves no litter, and dps has shown no traceback."""
     pd.testing.assert_frame_equal(records(folder), expected)
     assert not [path for path in folder.rglob("*") if path.suffix in (".tmp", ".ckpt", ".part")]
-    assert "Traceback" not in (folder / "printed").read_text()
+    printed = (folder / "printed").read_text()
+    # Ctrl-C also reaches the processes from which submitit's local launcher watches its jobs.
+    assert "Traceback" not in printed or ("submitit" in printed and PACKAGE not in printed)
 
 
 STUDY = [
