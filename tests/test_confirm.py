@@ -281,11 +281,11 @@ def test_replicates_are_one_study(tmp_path: Path) -> None:
         (["--configurations", "0"], "--configurations=0 must be an integer from 1 on"),
         (["--times", "0.5"], "--times=0.5 must be a number from 1 on"),
         (["--times", "nan"], "--times=nan must be a number from 1 on"),
-        (["goal.error=0.1"], "goal.error is not an option here, for a confirmation trains as the study did: data.root"),
+        (["goal.error=0.1"], "goal.error is not an option here, for a study is trained again as it was: data.root"),
         (["trainer.precision=64-true"], "trainer.precision is not an option here"),
         (["data.root=x"], "data.root=x is not an option of the study in "),
         (["trainer.devices=0"], "trainer.devices=0 must be a positive integer"),
-        (["elsewhere"], "elsewhere cannot be understood: give one FOLDER, and then options as KEY=VALUE"),
+        (["elsewhere"], "elsewhere cannot be understood: give FOLDER first, and then options as KEY=VALUE"),
     ],
     ids=" ".join,
 )

@@ -20,7 +20,7 @@ from dps.analysis.measured import FILES, gather_measured
 from dps.analysis.mixtures import refuse_mixtures
 from dps.analysis.pooled import pooled
 from dps.analysis.runs import logged
-from dps.analysis.study_folder import CHECKPOINTS, StudyFolder, find, read
+from dps.analysis.study_folder import RECORDS, StudyFolder, find, read
 from dps.analysis.study_table import known_to, rows_of_studies
 from dps.analysis.theory_table import theory_of_curves
 from dps.protocol.metaparameters import TABLE, Metaparameter
@@ -80,7 +80,7 @@ def gather(folders: Sequence[Path], measured: Sequence[Path] = ()) -> Results:
     ValueError where a folder holds no results, a file is damaged, two folders have the same place in a grid, or studies
     of one workload and goal differ in something that no grid varies.
     """
-    found = [read(path) for path in find(folders, (records.FILE, CHECKPOINTS))]
+    found = [read(path) for path in find(folders, RECORDS)]
     recorded = [study for study in found if not study.trials.empty]
     if not recorded:
         raise ValueError(f"{', '.join(map(str, folders))}: no study has recorded a trial yet; report when one has")

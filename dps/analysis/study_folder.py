@@ -17,6 +17,7 @@ from dps.storage import configurations, confirmations, environments, ownership, 
 from dps.storage.files import damaged, read_yaml
 
 CHECKPOINTS = "trials=*.ckpt"
+RECORDS = (records.FILE, CHECKPOINTS)  # either makes a folder that of a study
 OVERRIDES = Path(".hydra", "overrides.yaml")
 DTYPES = {str: "str", int: "Int64", float: "float64"}  # of the columns of all frames
 OUTER_FRACTION = 0.05  # of a search range, at either end

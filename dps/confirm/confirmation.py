@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig
 
 from dps.analysis.confirmed import summary
+from dps.engine.recorded import trained_again
 from dps.engine.run import run
 from dps.engine.study import Study
-from dps.protocol.metaparameters import declared
 from dps.storage import confirmations, files, records
 
 FIRST_FRESH = 1_000_000  # the replicate of the first fresh seed: more than any search has
@@ -37,15 +37,16 @@ class Confirmation:
 
         ValueError where what was typed is wrong.
         """
-        cfg = self.cfg.copy()
-        with open_dict(cfg):
-            cfg.folder = str(confirmations.run_folder(self.folder, seed))
-            cfg.trial, cfg.seed, cfg.replicate = list(range(len(self.configurations))), 0, FIRST_FRESH + seed
-            cfg.race, cfg.max_steps, cfg.logger = False, self.max_steps, None
-            cfg.callbacks = {"goal": cfg.callbacks.goal}  # the others measure
-            for one in declared(cfg.get("metaparameters")):
-                if one.name in self.configurations:
-                    OmegaConf.update(cfg, one.option, self.configurations[one.name].tolist())
+        cfg = trained_again(
+            self.cfg,
+            confirmations.run_folder(self.folder, seed),
+            self.configurations,
+            trial=list(range(len(self.configurations))),
+            seed=0,
+            replicate=FIRST_FRESH + seed,
+            race=False,
+            max_steps=self.max_steps,
+        )
         return Study.parse(cfg)
 
     def train(self, seed: int, overrides: Sequence[str]) -> None:

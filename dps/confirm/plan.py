@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dps.analysis import study_folder
 from dps.analysis.contenders import best_configurations
-from dps.analysis.mixtures import refuse_mixtures
 from dps.analysis.pooled import geometric_mean
-from dps.analysis.study_folder import CHECKPOINTS, StudyFolder
-from dps.confirm.configuration import configuration
+from dps.analysis.replicates import finished_studies
+from dps.analysis.study_folder import RECORDS, StudyFolder, find
 from dps.confirm.confirmation import Confirmation
+from dps.engine.recorded import configuration
 from dps.storage import records
 
 
@@ -22,7 +21,7 @@ def plan(folder: Path, count: int, times: float | None, overrides: Sequence[str]
     `count` configurations each, for `times` K* at most, the mean over replicates (None: for the study's whole budget).
     ValueError, one sentence, on whatever is wrong, before anything is trained.
     """
-    found = [one for group in _by_study(folder) if (one := _planned(group, count, times, overrides)) is not None]
+    found = [one for group in _studies(folder) if (one := _planned(group, count, times, overrides)) is not None]
     if not found:
         raise ValueError(f"{folder}: no trial of any study reached the goal, so there is nothing to confirm")
     for one in found:
@@ -31,21 +30,12 @@ def plan(folder: Path, count: int, times: float | None, overrides: Sequence[str]
     return found
 
 
-def _by_study(folder: Path) -> list[list[StudyFolder]]:
+def _studies(folder: Path) -> Iterator[list[StudyFolder]]:
     """The studies, each as its replicates in order."""
-    groups: dict[Path, list[StudyFolder]] = {}
-    for path in study_folder.find([folder], (records.FILE, CHECKPOINTS)):
-        found = study_folder.read(path)
-        if found.running:
-            what = f"{len(found.trials)} of its {found.trials_asked} trials recorded"
-            raise ValueError(f"{path} is still running or was stopped, with {what}; confirm it when it is finished")
-        groups.setdefault(path.parent if path.name.startswith("replicate=") else path, []).append(found)
-    for home, group in groups.items():
-        group.sort(key=lambda one: int(one.config.get("replicate", 0)))
+    for home, group in finished_studies(find([folder], RECORDS)).items():
         if group[0].path != home:
             raise ValueError(f"{folder} is a replicate of the study {home}: give the folder of the study")
-        refuse_mixtures([one for one in group if not one.trials.empty])
-    return list(groups.values())
+        yield group
 
 
 def _planned(

@@ -24,8 +24,9 @@ from dps.engine.memory import keep_freed_memory
 from dps.engine.module import StudyTask
 from dps.engine.study import Study
 from dps.protocol.values import require
+from dps.stack import shape
 from dps.stack.shape import SliceShape, slice_shape
-from dps.storage import checkpoints, configurations, environments, files
+from dps.storage import checkpoints, environments, files
 
 log = logging.getLogger(__name__)
 
@@ -74,21 +75,17 @@ def _shape(study: Study, trials: int, images: Tensor) -> SliceShape:
 
 def _recorded(folder: Path, given: dict[str, Any], measure: Callable[[], SliceShape]) -> SliceShape:
     """The study's slice shape: that of its first start, so that every later job and start repeats its arithmetic."""
-    path = folder / ".hydra" / "stack.yaml"
+    path = folder / shape.FILE
     with files.lock(folder):
-        if saved := files.read_yaml(path, dict, configurations.REMEDY):
-            try:
-                kept = SliceShape.kept(saved)
-            except ValueError as error:
-                raise files.damaged(path, str(error), configurations.REMEDY) from error
+        if kept := shape.recorded(folder):
             for name, value in given.items():
                 if value != (own := getattr(kept, name)):
                     log.warning("stack.%s=%s is ignored: the study keeps %s, its first", name, value, own)
             return kept
-        shape = SliceShape(**given) if len(given) == len(fields(SliceShape)) else replace(measure(), **given)
+        first = SliceShape(**given) if len(given) == len(fields(SliceShape)) else replace(measure(), **given)
         path.parent.mkdir(exist_ok=True)
-        files.write_atomically(path, OmegaConf.to_yaml(vars(shape)))
-        return shape
+        files.write_atomically(path, OmegaConf.to_yaml(vars(first)))
+        return first
 
 
 def _trainer(study: Study) -> pl.Trainer:

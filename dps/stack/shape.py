@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,9 @@ from dps.models import StackedModel
 from dps.protocol.values import is_int, require
 from dps.stack.sgd import SGD
 from dps.stack.stack import Stack
-from dps.storage import cache
+from dps.storage import cache, configurations, files
 
+FILE = Path(".hydra", "stack.yaml")
 LARGEST_PASS = {"cpu": 512, "cuda": 65536}  # examples over all trials of a slice
 PRODUCTS = {"cpu": (False,), "cuda": (False, True)}  # on a CPU they took 1.7 to 2.8 times as long at every size tried
 SECONDS_A_SHAPE = 0.2
@@ -46,6 +48,15 @@ class SliceShape:
         products = values.get("products", False)
         require(isinstance(products, bool), "products", products, "true or false")
         return cls(**values)
+
+
+def recorded(folder: Path) -> SliceShape | None:
+    """The shape that a study's folder has; None where it has none yet, ValueError where the file is damaged."""
+    saved = files.read_yaml(folder / FILE, dict, configurations.REMEDY)
+    try:
+        return SliceShape.kept(saved) if saved else None
+    except ValueError as error:
+        raise files.damaged(folder / FILE, str(error), configurations.REMEDY) from error
 
 
 def slice_shape(build: Callable[[], nn.Module], images: Tensor, batch_size: int, trials: int) -> SliceShape:

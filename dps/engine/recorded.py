@@ -1,13 +1,20 @@
-"""The configuration that a study was run with, and what may be typed over it."""
+"""The configuration that a study was run with, to train it again: what may be typed over it, and what a run sets."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from dps.protocol.metaparameters import declared
 from dps.storage import configurations
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REMEDY = "restore the file, or run the search again"
 # These change no result.
@@ -27,7 +34,8 @@ def configuration(folder: Path, overrides: Sequence[str]) -> DictConfig:
     if recorded is None:
         raise ValueError(f"{folder} holds no {configurations.FILE}, without which its trials cannot be trained again")
     if "bookkeeping" not in recorded:
-        raise ValueError(f"{folder} was written by an earlier version of dps: to confirm it, run its search again")
+        what = "was written by an earlier version of dps, so that its trials cannot be trained again"
+        raise ValueError(f"{folder} {what}: run its search again")
     cfg = OmegaConf.create({"precision": "ieee"} | recorded)
     OmegaConf.set_struct(cfg, True)
     for override in overrides:
@@ -41,10 +49,24 @@ def configuration(folder: Path, overrides: Sequence[str]) -> DictConfig:
     return cfg
 
 
+def trained_again(cfg: DictConfig, folder: Path, metaparameters: pd.DataFrame, **run: Any) -> DictConfig:
+    """A configuration with the values that `run` has, for a study in a folder of its own, not logged or measured.
+
+    The metaparameters of its trials are the columns of a frame, a row a trial; an empty column is none of the study's.
+    """
+    own = cfg.copy()
+    with open_dict(own):
+        own.update({"folder": str(folder), "logger": None, "callbacks": {"goal": cfg.callbacks.goal}} | run)
+        for one in declared(cfg.get("metaparameters")):
+            if one.name in metaparameters and metaparameters[one.name].notna().any():
+                OmegaConf.update(own, one.option, metaparameters[one.name].tolist())
+    return own
+
+
 def _check(override: str) -> None:
     key, equals, _ = override.partition("=")
     if not equals:
-        raise ValueError(f"{override} cannot be understood: give one FOLDER, and then options as KEY=VALUE")
+        raise ValueError(f"{override} cannot be understood: give FOLDER first, and then options as KEY=VALUE")
     if key not in OPTIONS:
-        what = "a confirmation trains as the study did"
+        what = "a study is trained again as it was"
         raise ValueError(f"{key} is not an option here, for {what}: {', '.join(OPTIONS)} are")
