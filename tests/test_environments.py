@@ -89,3 +89,14 @@ def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
     with pytest.raises(ValueError, match=r"environment\.yaml is damaged: .*; restore the file, or remove it") as error:
         gather([tmp_path])
     assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_what_has_changed_since_a_record() -> None:
+    now = CPU | {"torch": "2.10.0", "deterministic": False, "commit": None}
+    assert environments.changes([CPU], [CPU]) == {}
+    assert environments.changes([CPU | {"commit": "a"}, CPU | {"threads": 1, "commit": "a"}], [now]) == {
+        "torch": "2.9.1 -> 2.10.0",
+        "threads": "2 and 1 -> 2",
+        "deterministic": "true -> false",
+        "commit": "a -> not recorded",
+    }

@@ -10,7 +10,7 @@ from report_results import WHOLE, study
 from scipy import stats
 
 from dps.analysis import k_star
-from dps.analysis.pooled import geometric_mean, pooled
+from dps.analysis.pooled import geometric_mean, one_more, pooled
 
 
 def frame(*rows: dict[str, Any]) -> pd.DataFrame:
@@ -50,6 +50,18 @@ def test_the_interval_covers(replicates: int, noise: float, steps: int) -> None:
     truth = np.exp(np.log(16 * np.ceil(steps * np.exp(generator.normal(0, noise, 10**6)) / 16)).mean())
     inside = [low <= truth <= high for _, low, high in (geometric_mean(row.tolist(), 16) for row in draws)]
     assert np.mean(inside) >= 0.94
+
+
+@pytest.mark.parametrize(("replicates", "noise", "steps"), [(2, 0.2, 60), (3, 0.2, 2000), (5, 0.2, 60), (8, 0.05, 200)])
+def test_one_more_replicate_lies_in_its_interval(replicates: int, noise: float, steps: int) -> None:
+    generator = np.random.default_rng(0)
+    draws = 16 * np.ceil(steps * np.exp(generator.normal(0, noise, (1000, replicates + 1))) / 16)
+    inside = [low <= row[-1] <= high for row in draws for low, high in [one_more(row[:-1].tolist(), 16)]]
+    assert np.mean(inside) >= 0.94
+
+
+def test_one_more_replicate_of_one_has_no_interval() -> None:
+    assert all(map(math.isnan, one_more([2576])))
 
 
 def test_replicates_are_pooled_and_what_did_not_arrive_leaves_k_star_open() -> None:

@@ -52,6 +52,16 @@ def differences(environments: pd.DataFrame, studies: int) -> list[str]:
     return sentences
 
 
+def changes(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What differs between the environments of two runs of a study: by key, as "2.15.0 -> 2.16.1"."""
+    found = {}
+    for key in dict.fromkeys(str(key) for one in (*before, *after) for key in one):
+        old, new = (" and ".join(dict.fromkeys(_text(one.get(key)) for one in side)) for side in (before, after))
+        if old != new:
+            found[key] = f"{old or UNKNOWN} -> {new or UNKNOWN}"
+    return found
+
+
 def _studies(count: int) -> str:
     return f"{count} {'study' if count == 1 else 'studies'}"
 

@@ -46,15 +46,33 @@ def geometric_mean(values: Sequence[float], interval: float = 0) -> tuple[float,
     The spread is taken to be no less than that of values spread evenly over the `interval` that they are rounded to,
     for K* that between two checks.
     """
+    if len(values) == 1:
+        return float(values[0]), math.nan, math.nan
+    mean, reach = _reach(values, interval)
+    half = reach / math.sqrt(len(values))
+    return mean, mean * math.exp(-half), mean * math.exp(half)
+
+
+def one_more(values: Sequence[float], interval: float = 0) -> tuple[float, float]:
+    """The t interval, as geometric_mean has it, in which one more replicate lies; nan with one value.
+
+    Either end is moved by half of the `interval` that this replicate is rounded to, too.
+    """
+    if len(values) == 1:
+        return math.nan, math.nan
+    mean, reach = _reach(values, interval)
+    half = reach * math.sqrt(1 + 1 / len(values))
+    return max(0.0, mean * math.exp(-half) - interval / 2), mean * math.exp(half) + interval / 2
+
+
+def _reach(values: Sequence[float], interval: float) -> tuple[float, float]:
+    """The geometric mean of several values, and the spread of their logarithms times the quantile of t."""
     from scipy.stats import t
 
     logs = np.log(values)
-    if len(logs) == 1:
-        return float(values[0]), math.nan, math.nan
     mean = math.exp(logs.mean())
     spread = max(logs.std(ddof=1), interval / mean / math.sqrt(12))
-    half = t.ppf((1 + LEVEL) / 2, len(logs) - 1) * spread / math.sqrt(len(logs))
-    return mean, mean * math.exp(-half), mean * math.exp(half)
+    return mean, float(t.ppf((1 + LEVEL) / 2, len(logs) - 1)) * spread
 
 
 def _row(replicates: pd.DataFrame, confirmed: Mapping[str, pd.Series[Any]]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FILE = "trials.csv"
 REMEDY = "restore the file, or remove it to run its trials again"
+SECONDS = ["train_seconds", "evaluate_seconds"]  # the columns that no two runs share
 
 
 def read(folder: Path) -> pd.DataFrame:
@@ -109,7 +110,7 @@ def refuse_conflict(
 
 def seconds(frame: pd.DataFrame) -> float:
     """What training and evaluating took of all the trials together."""
-    return float(frame[["train_seconds", "evaluate_seconds"]].sum().sum())
+    return float(frame[SECONDS].sum().sum())
 
 
 def best(frame: pd.DataFrame) -> pd.Series[Any] | None:
