@@ -18,6 +18,15 @@ def test_they_are_read_whole() -> None:
     assert typed == "dps -m workload=mnist_simple_cnn_momentum"
 
 
+def test_those_that_are_trained_again_are_read_whole() -> None:
+    results = dps.load(FOLDER / "digits_simple_cnn_momentum")
+    assert len(results.trials) == 288 and not results.missing
+    first = results.studies[results.studies["replicate"] == 0]
+    assert first["steps_to_result"].tolist() == [208, 112, 64, 384, 336, 112]  # docs/confirm.md, of an earlier version
+    again = dps.load(*sorted((FOLDER / "digits_simple_cnn_momentum").glob("*/replicate=1")))  # by `make reproduce`
+    assert len(again.studies) == 6
+
+
 def test_they_name_no_place_of_a_machine() -> None:
     files = [path for path in FOLDER.rglob("*") if path.is_file()]
     assert len(files) > 100
