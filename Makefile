@@ -1,14 +1,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
+MNIST := outputs/published/mnist_simple_cnn_momentum/batch_size=256,sparsity=0/replicate=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults check clean
+.PHONY: help demo reproduce test faults check clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
 
 demo: .venv.ready  ## a sweep of the bundled digits: 3 batch sizes x 2 sparsities x 16 trials, and its table of K*
 	$(BIN)/dps -m workload=digits_simple_cnn_momentum batch_size=4,16,64 sparsity=0,0.9 hydra.sweeper.trials=16
+
+reproduce: .venv.ready  ## train published studies again, in minutes, and compare; DATA=FOLDER adds one of MNIST, which lies there
+	$(BIN)/dps-reproduce outputs/published/digits_simple_cnn_momentum/*/replicate=1
+	$(if $(DATA),$(BIN)/dps-reproduce $(MNIST) data.root=$(DATA))
 
 test: .venv.ready  ## the tests, but those marked slow or gpu
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile

@@ -16,6 +16,7 @@ from command import Done, contents, dps, rows, study
 from dps import errors
 from dps.confirm.main import main as dps_confirm
 from dps.report.main import main as dps_report
+from dps.reproduce.main import main as dps_reproduce
 from dps.storage import records
 
 NOBODY = 65534
@@ -27,10 +28,10 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 
 
 def refusals(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[Done]:
-    """What `dps`, dps-report and dps-confirm say to the sweep's folder."""
+    """What `dps`, dps-report, dps-confirm and dps-reproduce say to the sweep's folder."""
     done = [dps(folder, *SMALL, "optimizer.lr=0.02")]
     monkeypatch.setattr(errors, "SHOW_TRACEBACK", False)
-    for main in (dps_report, dps_confirm):
+    for main in (dps_report, dps_confirm, dps_reproduce):
         monkeypatch.setattr(sys, "argv", ["command", str(folder / "outputs")])
         with pytest.raises(SystemExit) as end:
             main()

@@ -1,0 +1,77 @@
+"""One recorded study and its repetition: the same trials, trained again in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from dps.analysis.environments import changes
+from dps.analysis.reproduced import Comparison, compare
+from dps.analysis.study_folder import StudyFolder
+from dps.engine import devices
+from dps.engine.run import run
+from dps.engine.study import Study
+from dps.stack import shape
+from dps.storage import configurations, environments, ownership, records
+
+FREE = ("commit",)  # of an environment: a commit that changes K* is to be found
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What is recorded of a study, K* of each of its replicates, None where the goal was not reached, and the study
+    that trains the same trials again.
+    """
+
+    recorded: StudyFolder
+    k_stars: Sequence[int | None]
+    study: Study
+
+    def missing(self) -> int:
+        """How many trials are still to be trained; ValueError where its folder holds those of something else."""
+        folder, options = self.study.folder, [one.option for one in self.study.metaparameters]
+        asked: Any = OmegaConf.to_container(self.study.cfg, resolve=True)
+        if different := ownership.differences(configurations.read(folder) or asked, asked, options):
+            what = f"holds results of another configuration ({', '.join(different)})"
+            raise ValueError(f"{folder} {what}: name another folder with --output FOLDER")
+        return len(self.study.missing())
+
+    def train(self, overrides: Sequence[str]) -> None:
+        """Train what is missing, with as many threads as the record has, where there are so many cores."""
+        threads = self.recorded.environments[-1].get("threads") if self.recorded.environments else None
+        if isinstance(threads, int) and threads <= devices.cores():
+            import torch
+
+            torch.set_num_threads(threads)
+            os.environ["OMP_NUM_THREADS"] = str(threads)  # for ranks, which are processes of their own
+        run(self.study, list(overrides))
+
+    @cached_property
+    def changes(self) -> Mapping[str, str]:
+        """What differs between the environments and slices, by key; empty as well where no environment is recorded."""
+        if not self.recorded.environments:
+            return {}
+        return changes(*(_environments(folder) for folder in (self.recorded.path, self.study.folder)))
+
+    @property
+    def is_same_software(self) -> bool:
+        """Whether versions, device, threads, precision and slices are those recorded."""
+        return bool(self.recorded.environments) and self.changes.keys() <= {*FREE}
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        """How it ended, beside its record."""
+        after = records.read(self.study.folder)
+        return compare(self.recorded.trials, after, self.k_stars, self.is_same_software)
+
+
+def _environments(folder: Path) -> list[Mapping[str, Any]]:
+    """All on which the rounding of a study's arithmetic depends."""
+    kept = shape.recorded(folder)
+    return [{**one, **(vars(kept) if kept else {})} for one in environments.read(folder)]
