@@ -188,7 +188,12 @@ def test_the_workloads_are_those_of_the_paper() -> None:
     optimizers = ("sgd", "momentum", "nesterov")
     expected = {f"{data}_simple_cnn_{optimizer}" for data in ("mnist", "fashion_mnist") for optimizer in optimizers}
     expected |= {f"cifar10_resnet8_{optimizer}{linear}" for optimizer in optimizers for linear in ("", "_linear")}
-    own = {"digits_simple_cnn_momentum", "mnist_simple_cnn_adamw", "cifar10_resnet8_momentum_cosine"}
+    own = {
+        "digits_simple_cnn_momentum",
+        "digits_simple_cnn_sgd",
+        "mnist_simple_cnn_adamw",
+        "cifar10_resnet8_momentum_cosine",
+    }
     assert set(WORKLOADS) == expected | own
 
 
