@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from dps.protocol.values import FORMULA
 
@@ -13,13 +13,15 @@ FOLLOW_FROM = {
     "names": "they are those of the chosen data, model, optimizer, lr_schedule and pruning",
     "folder": "set it by hydra.run.dir, or hydra.sweep.dir in a sweep",
 }
+CALLED = ("data.load", "optimizer", "lr_schedule", "pruning.criterion")  # when a study runs, with what only it has
 
 
 def named(cfg: DictConfig, choices: Mapping[str, str], folder: Path | str) -> DictConfig:
     """The configuration with its `workload`, `names` and `folder`, for trials.csv and for what refers to them.
 
-    `choices` are Hydra's runtime choices. ValueError where one of the three was typed, where nothing was chosen, and
-    where a choice is no name for a cell of a table.
+    What dps calls itself becomes `_partial_`, so that no file need say it. `choices` are Hydra's runtime choices.
+    ValueError where one of the three was typed, where nothing was chosen, and where a choice is no name for a cell of a
+    table.
     """
     for key, why in FOLLOW_FROM.items():
         if key in list(cfg):
@@ -33,4 +35,7 @@ def named(cfg: DictConfig, choices: Mapping[str, str], folder: Path | str) -> Di
         cfg.workload = choices["workload"]
         cfg.names = {name: choices[group] for name, group in GROUPS.items()}
         cfg.folder = str(folder)
+        for key in CALLED:
+            if isinstance(part := OmegaConf.select(cfg, key, throw_on_resolution_failure=False), DictConfig):
+                part["_partial_"] = True
     return cfg
