@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dps.protocol.values import require
 from dps.stack.schedules import constant
 
 PerRow = Sequence[float]  # a value for each of the R rows of the stack, in the order of its slices
@@ -32,6 +33,10 @@ class StackOptimizer(torch.optim.Optimizer, ABC):
         lr_schedule: Callable[..., Any] = constant,
         **metaparameters: PerRow | None,
     ):
+        for name, values in metaparameters.items():
+            held = values is None or isinstance(values, Sequence)
+            wanted = f"declared under metaparameters, or an argument of {type(self).__name__}.__init__"
+            require(held, f"optimizer.{name}", values, wanted)
         bound = lr_schedule.keywords if isinstance(lr_schedule, partial) else {}
         per_row = {name: values for name, values in bound.items() if isinstance(values, Sequence)}
         function = lr_schedule.func if isinstance(lr_schedule, partial) else lr_schedule
