@@ -4,12 +4,14 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from hydra.errors import InstantiationException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
 
 SHOW_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
 
@@ -21,7 +23,7 @@ UNFIT = {  # what OmegaConf says, and what would be right
     "is not Optional": "a value, not null",
     "Cannot merge DictConfig": "a mapping",
 }
-
+SIMILAR = 0.8  # of two options, by difflib's ratio, so that one may be meant by the other
 EXTRAS = {"joblib": "joblib", "ray": "ray", "submitit_local": "submitit", "submitit_slurm": "submitit"}  # of launchers
 
 
@@ -64,12 +66,44 @@ def _composing(error: BaseException, text: str) -> str:
         file = Path(error.filename)
         return _unknown(file.parent.name, file.stem, sorted(one.stem for one in file.parent.glob("*.yaml")))
     if isinstance(error, OverrideParseException):
-        return f"{error.override} cannot be understood: {text.partition(' See http')[0]}"
+        return f"{error.override} cannot be understood: {_unread(text)}"
+    return _by_its_words(error, text)
+
+
+def _by_its_words(error: BaseException, text: str) -> str:
+    """What is wrong by an error that has no class of its own."""
+    if several := re.match(r"Ambiguous value for argument '(.*?)' 1\.|Sweep parameters '(.*)' requires", text):
+        return f"{several[1] or several[2]} stands for several values: only a sweep takes them, which is dps -m"
     if merging := re.match(r"Error merging override (.*)", text):
         return f"{merging[1]} {_unfit(str(error.__cause__))}"
     if match := re.match(r"Could not override '(\S+?)'|Key '\S+' is not in struct full_key: (\S+)", text):
-        return f"{match[1] or match[2]} is not an option: `dps --cfg job` lists those there are"
+        return f"{match[1] or match[2]} is not an option{_but(match[1], error)}: `dps --cfg job` lists those there are"
     return ""
+
+
+def _unread(text: str) -> str:
+    """What Hydra says of an override that it cannot read, or for what its grammar says what would be right."""
+    if re.search("missing EQUAL|mismatched input|no viable alternative|extraneous input", text):
+        return "write KEY=VALUE, several values without spaces between them, and quotation marks around brackets"
+    return text.partition(" See http")[0]
+
+
+def _but(key: str | None, error: BaseException) -> str:
+    """The option that may be meant: one of the same last name, or else the one that is written most alike."""
+    there = getattr(error.__cause__, "parent_node", None)
+    if key is None or not isinstance(there, DictConfig):
+        return ""
+    every = _options(OmegaConf.to_container(there._get_root(), resolve=False))
+    options = [option for option in every if not option.startswith("hydra.") or option.startswith("hydra.sweeper.")]
+    same = [option for option in options if option.rpartition(".")[2] == key]
+    meant = same or get_close_matches(key, options, 1, SIMILAR)
+    return f", but {meant[0]} is" if meant else ""
+
+
+def _options(node: Any, prefix: str = "") -> Iterator[str]:
+    for name, value in node.items() if isinstance(node, dict) else ():
+        yield f"{prefix}{name}"
+        yield from _options(value, f"{prefix}{name}.")
 
 
 def _not_found(error: MissingConfigException, text: str) -> str:

@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+import dps
 from dps import durations, errors, signals
 from dps.engine.composed import run_composed, title
 from dps.engine.overrides import understood
@@ -25,6 +26,9 @@ def run_command_line() -> None:
 
 
 def _understood_job() -> None:
+    if sys.argv[1:] == ["--version"]:  # Hydra would tell its own
+        print(f"dps {dps.__version__}")
+        return
     sys.argv = understood(sys.argv)
     job()
 

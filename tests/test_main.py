@@ -3,6 +3,7 @@
 import pickle
 import weakref
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -278,3 +279,9 @@ def test_a_trial_of_other_metaparameters_is_refused(tmp_path: Path, monkeypatch:
     done = dps(tmp_path, *SMALL, "optimizer.lr=0.03")
     assert done.code == 1 and "optimizer.lr=0.02, not 0.03" in done.stderr
     assert contents(tmp_path) == before
+
+
+def test_help_and_version_are_those_of_dps(tmp_path: Path) -> None:
+    shown = dps(tmp_path, "--help")
+    assert shown.code == 0 and shown.stdout.startswith("dps counts the steps") and "dps -m batch_size=" in shown.stdout
+    assert dps(tmp_path, "--version").stdout == f"dps {version('dps')}\n"

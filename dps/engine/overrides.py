@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import fields
 
 from dps.engine.named import GROUPS
+from dps.engine.options import Options
 
+NAMES = {field.name for field in fields(Options)}
 CHOSEN = (*GROUPS.values(), "workload", "space", "callbacks", "trainer", "logger")
 # By option of Hydra's own: its one value, and why.
 HYDRAS = {
@@ -24,6 +27,8 @@ def understood(arguments: Iterable[str]) -> list[str]:
     found = [OTHERWISE.get(argument, argument) for argument in arguments]
     for argument in found:
         key, _, value = argument.lstrip("+").partition("=")
+        if key.startswith("--") and (name := key[2:]).partition(".")[0] in NAMES:
+            raise ValueError(f"{argument} is unknown: options are typed as {name}=VALUE")
         if key in HYDRAS and value.lower() != HYDRAS[key][0]:
             raise ValueError(f"{argument} must be {HYDRAS[key][0]}: {HYDRAS[key][1]}")
         if key in CHOSEN and re.fullmatch(r"[-+\d.e]+|true|false", value, re.IGNORECASE):
