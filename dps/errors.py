@@ -94,9 +94,9 @@ def _but(key: str | None, error: BaseException) -> str:
     if key is None or not isinstance(there, DictConfig):
         return ""
     every = _options(OmegaConf.to_container(there._get_root(), resolve=False))
-    options = [option for option in every if not option.startswith("hydra.") or option.startswith("hydra.sweeper.")]
-    same = [option for option in options if option.rpartition(".")[2] == key]
-    meant = same or get_close_matches(key, options, 1, SIMILAR)
+    options = [one for one in every if not one.startswith("hydra.") or one.startswith("hydra.sweeper.")]
+    same = [one for one in options if one.rpartition(".")[2] == key]
+    meant = same or get_close_matches(key, [one for one in options if not key.startswith(one)], 1, SIMILAR)
     return f", but {meant[0]} is" if meant else ""
 
 

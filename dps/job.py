@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 
 import hydra
@@ -11,7 +12,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-import dps
 from dps import durations, errors, signals
 from dps.engine.composed import run_composed, title
 from dps.engine.overrides import understood
@@ -27,7 +27,7 @@ def run_command_line() -> None:
 
 def _understood_job() -> None:
     if sys.argv[1:] == ["--version"]:  # Hydra would tell its own
-        print(f"dps {dps.__version__}")
+        print(f"dps {version('dps')}")
         return
     sys.argv = understood(sys.argv)
     job()

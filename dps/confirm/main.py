@@ -42,7 +42,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog="The same command again goes on where it stopped.",
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="a study, or a sweep with all of its studies")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="where to train, as data.root=FOLDER")
+    parser.add_argument(
+        "overrides", nargs="*", default=[], metavar="KEY=VALUE", help="where to train, as data.root=FOLDER"
+    )
     parser.add_argument("--config-dir", type=Path, metavar="FOLDER", help="that of `dps`, where code of your own lies")
     parser.add_argument("--configurations", default="5", metavar="C", help="of each study, the best; default: 5")
     parser.add_argument("--seeds", default="24", metavar="S", help=f"of each, at least {LEAST_SEEDS}; default: 24")
