@@ -159,7 +159,7 @@ class SobolSweeper(Sweeper):
 
 
 def report(returns: Sequence[JobReturn], seconds: float) -> None:
-    """Prints the table of the studies' folders, the time, and the commands to go on with.
+    """Prints the table of the studies' folders, the time, and how to go on with what did not fail.
 
     RuntimeError that names every study that failed, or whose trials.csv is damaged.
     """
@@ -176,7 +176,8 @@ def report(returns: Sequence[JobReturn], seconds: float) -> None:
             reasons.setdefault(folder, one_line(job._return_value))
     reasons = show(studies) | reasons
     print(f"{len(studies)} {'study' if len(studies) == 1 else 'studies'} in {durations.exact(seconds)}.")
-    for next_ in dict.fromkeys(_next(job) for job in returns if (_folder(job) / records.FILE).exists()):
+    done = [job for job in returns if _folder(job) not in reasons and (_folder(job) / records.FILE).exists()]
+    for next_ in dict.fromkeys(map(_next, done)):
         print(next_)
     if reasons:
         lines = "; ".join(f"{os.path.relpath(folder)}: {reason}" for folder, reason in reasons.items())
