@@ -36,6 +36,7 @@ def named(cfg: DictConfig, choices: Mapping[str, str], folder: Path | str) -> Di
         cfg.names = {name: choices[group] for name, group in GROUPS.items()}
         cfg.folder = str(folder)
         for key in CALLED:
-            if isinstance(part := OmegaConf.select(cfg, key, throw_on_resolution_failure=False), DictConfig):
+            part = OmegaConf.select(cfg, key, throw_on_resolution_failure=False)
+            if isinstance(part, DictConfig) and "_target_" in part:
                 part["_partial_"] = True
     return cfg
