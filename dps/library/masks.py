@@ -74,5 +74,5 @@ def _of_name(name: str) -> Criterion:
     there = {file.name.removesuffix(".yaml"): file for file in files("conf").joinpath("pruning").iterdir()}
     require(name in there, "criterion", name, f"one of {', '.join(sorted(there))}, or a function")
     chosen: Any = OmegaConf.create(there[name].read_text())
-    made: Criterion = instantiate(chosen.criterion)
+    made: Criterion = instantiate(chosen.criterion, _partial_=True)
     return made
