@@ -144,6 +144,13 @@ def test_code_in_the_folder_of_config_dir_is_imported(lab: Path, monkeypatch: py
     assert elsewhere.code == 0 and command(read(here / "elsewhere")).startswith("dps --config-dir=lab ")
 
 
+def test_a_file_that_has_the_name_of_another_module_is_named(lab: Path) -> None:
+    (lab / "model" / "other.yaml").write_text("_target_: wave.Own\n")
+    done = dps(lab.parent, "--config-dir=lab", "model=other")
+    what = f"model._target_=wave.Own is not allowed: Python has another module wave: rename {lab / 'wave.py'}"
+    assert done.code == 1 and done.stderr == f"dps: {what}\n"
+
+
 @pytest.mark.slow
 def test_other_processes_have_the_folder_too(lab: Path) -> None:
     here, typed = lab.parent, ["--config-dir=lab", "model=own", "batch_size=8", "goal.error=0.3", "max_steps=32"]

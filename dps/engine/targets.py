@@ -40,7 +40,7 @@ def allow_own(runtime: Any) -> None:
 def allow_folders(folders: Iterable[Path]) -> None:
     """Import from these folders, where nothing else has a name; allow the modules that lie in them, or beside them."""
     places = [place.resolve() for folder in folders for place in (folder, folder.parent)]
-    imported = [*filter(None, os.environ.get(IMPORTED, "").split(os.pathsep)), *map(str, places[::2])]
+    imported = [*_imported(), *map(str, places[::2])]
     if not imported:
         return
     os.environ[IMPORTED] = os.pathsep.join(dict.fromkeys(imported))
@@ -52,8 +52,7 @@ def allow_folders(folders: Iterable[Path]) -> None:
 
 def import_own() -> None:
     """Put the folders of --config-dir, which the user has named, at the end of the path of imports."""
-    folders = filter(None, os.environ.get(IMPORTED, "").split(os.pathsep))
-    sys.path += [folder for folder in folders if folder not in sys.path]
+    sys.path += [folder for folder in _imported() if folder not in sys.path]
 
 
 def config_dir_typed(runtime: Any) -> list[str]:
@@ -101,6 +100,10 @@ def _located(target: str) -> Any:
     return found
 
 
+def _imported() -> list[str]:
+    return [folder for folder in os.environ.get(IMPORTED, "").split(os.pathsep) if folder]
+
+
 def _allowed() -> list[str]:
     return [name.strip() for name in os.environ.get(ALLOWED, "").split(",") if name.strip()]
 
@@ -132,6 +135,9 @@ def _modules(place: Path) -> Iterator[str]:
 def _foreign(option: str, target: Any, group: str) -> ValueError:
     if group not in HOLDS:
         return ValueError(f"{option}={target} is not allowed: {group} takes plain values alone")
+    for file in (Path(folder, f"{target}".partition(".")[0] + ".py") for folder in _imported()):
+        if file.exists():
+            return ValueError(f"{option}={target} is not allowed: Python has another module {file.stem}: rename {file}")
     return ValueError(
         f"{option}={target} is not allowed: {group} takes what lies in {', '.join(HOLDS[group])}, in the folder of "
         f"--config-dir or beside it, or in a package that the environment variable {ALLOWED} names"
