@@ -1,6 +1,7 @@
 """The end of a command's process."""
 
 import atexit
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -27,5 +28,7 @@ def ended(command: Callable[[], object]) -> NoReturn:
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         raise
+    finally:
+        logging.disable(logging.INFO)  # what libraries count, and tell at their end
     code = 0
     sys.exit()

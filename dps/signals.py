@@ -6,13 +6,16 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType
+from typing import Any
 
 NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGUSR1: "SIGUSR1"}
 PATIENCE = 7.0  # seconds after the first signal in which training may finish its step and save
 LAST = 2.0  # further seconds to unwind
+AGAIN = 0.01  # seconds until Stopped is raised again where Python has thrown it away
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 COMMAND = "DPS_COMMAND"  # an environment variable: the process of the command, for the jobs that it starts
 
@@ -55,6 +58,7 @@ def stopping(command: str) -> Iterator[None]:
     _State.command, _State.number, _State.finishes_step, _State.overdue = command, None, False, False
     os.environ[COMMAND] = str(os.getpid())
     before = {number: signal.getsignal(number) for number in (*NAMES, signal.SIGALRM)}
+    hook, sys.unraisablehook = sys.unraisablehook, partial(_thrown_away, sys.unraisablehook)
     try:
         _listen()
         yield
@@ -65,6 +69,7 @@ def stopping(command: str) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
+        sys.unraisablehook = hook
         _State.command = None
 
 
@@ -121,6 +126,14 @@ def _received(number: int, frame: FrameType | None) -> None:
         signal.setitimer(signal.ITIMER_REAL, PATIENCE)
     if not (is_first and _State.finishes_step):
         raise Stopped(number)
+
+
+def _thrown_away(hook: Callable[[Any], object], unraisable: Any) -> None:
+    """An exception that nothing can catch, as one in __del__: Stopped has to be raised once more."""
+    if isinstance(unraisable.exc_value, Stopped):
+        signal.setitimer(signal.ITIMER_REAL, AGAIN)
+    else:
+        hook(unraisable)
 
 
 def _too_late(number: int, frame: FrameType | None) -> None:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 ENDED = """
-import atexit, sys, threading, time
+import atexit, logging, sys, threading, time
 from dps import ending
 
 class Slow:
@@ -20,6 +20,8 @@ def late():
     print("the thread has ended")
 
 def command():
+    logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+    atexit.register(logging.info, "what a library has counted")
     atexit.register(print, "what waits for the end is done")
     threading.Thread(target=late).start()
     {last}

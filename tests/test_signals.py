@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -55,6 +56,39 @@ def test_the_first_signal_lets_a_step_end_and_the_second_does_not(capfd: pytest.
 
     assert stopped(steps).number == signal.SIGINT
     assert capfd.readouterr().err.count("\n") == 1
+
+
+class Freed:
+    """Something that a signal meets while Python frees it."""
+
+    def __del__(self) -> None:
+        send(signal.SIGTERM)
+
+
+def test_a_signal_while_an_object_is_freed_is_not_lost(capfd: pytest.CaptureFixture[str]) -> None:
+    hook = sys.unraisablehook
+
+    def steps() -> None:
+        Freed()
+        time.sleep(5)
+        pytest.fail("it goes on")
+
+    begun = time.monotonic()
+    assert stopped(steps).number == signal.SIGTERM and time.monotonic() - begun < 2
+    assert capfd.readouterr().err.count("\n") == 1 and sys.unraisablehook is hook
+
+
+def test_what_else_python_throws_away_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    said = []
+    with mock.patch.object(sys, "unraisablehook", lambda unraisable: said.append(unraisable.exc_value)):
+
+        class Failing:
+            def __del__(self) -> None:
+                raise ValueError("a mistake")
+
+        with signals.stopping("dps"):
+            Failing()
+    assert [str(one) for one in said] == ["a mistake"]
 
 
 def last_step() -> None:
