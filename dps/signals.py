@@ -38,12 +38,13 @@ class Stopped(SystemExit):
 
 
 class _State:
-    """Of this process: which command listens, the first signal it got, and whether a step is to be finished."""
+    """Of this process: which command listens, the first signal it got, whether a step is to be finished, and so on."""
 
     command: str | None = None
     number: int | None = None
     finishes_step = False
     overdue = False
+    ends_with_command = False
 
 
 @contextmanager
@@ -76,13 +77,15 @@ def stopping(command: str) -> Iterator[None]:
 def end_with_command() -> None:
     """End this process, unless it is the command's own, when the command has ended that it is a job of, here on Linux.
 
-    The system kills it with the process that started it. Where that is one of submitit's, which goes on by itself, it
-    gets a SIGTERM; a job of a cluster has no command here.
+    The system kills it with the process that started it. Where that goes on by itself, as submitit's does, or has ended
+    before it was asked to, it gets a SIGTERM; a job of a cluster has no command here.
     """
-    if _State.command is not None or sys.platform != "linux":
+    if _State.command is not None or _State.ends_with_command or sys.platform != "linux":
         return
+    _State.ends_with_command = True
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.environ.get("SUBMITIT_EXECUTOR") == "local" and (command := os.environ.get(COMMAND)):
+    is_here = os.environ.get("SUBMITIT_EXECUTOR", "local") == "local"
+    if is_here and (command := os.environ.get(COMMAND)):
         threading.Thread(target=_end_after, args=[int(command)], daemon=True).start()
 
 

@@ -103,14 +103,16 @@ def test_a_sweep_that_is_killed_again_and_again(
     moments, codes, folders = random.Random(f"{launcher} {sent}"), Counter[int](), (f"sweep {n}" for n in count())
     folder = place(tmp_path, next(folders))
     while codes.total() < KILLS:
-        running = start(folder, LAUNCHERS[launcher])
+        running, moment = start(folder, LAUNCHERS[launcher]), moments.uniform(0.3, seconds)
         try:
-            assert running.wait(moments.uniform(0.3, seconds)) == 0, (folder / "printed").read_text()
+            assert running.wait(moment) == 0, (folder / "printed").read_text()
         except subprocess.TimeoutExpired:
             (os.killpg if sent == signal.SIGINT else os.kill)(running.pid, sent)  # Ctrl-C goes to all of a terminal's
-            codes[running.wait(15)] += 1
+            code = running.wait(15)
             assert has_ended(running.pid, 30), alive(running.pid)  # a job that was about to start imports all first
-            assert set(codes) <= {CODES[sent], 0}, (folder / "printed").read_text()  # 0: it had just ended
+            # 0: it had just ended; -sent: Python itself was still starting
+            assert code in {CODES[sent], 0} or (code == -sent and moment < 2), (folder / "printed").read_text()
+            codes[code] += 1
         else:  # it has gone on to its end before the next kill, which meets a new one
             assert_whole(folder, expected)
             folder = place(tmp_path, next(folders))

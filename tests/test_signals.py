@@ -162,3 +162,32 @@ main.main()
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 130, done.stderr
     assert done.stderr.startswith("dps: stopped by Ctrl-C: ") and done.stderr.count("\n") == 1 and not done.stdout
+
+
+# A command that starts a job as a process of its own, and is killed once the job runs, or before it has begun.
+COMMAND = """
+import os, signal, subprocess, sys
+from dps import signals
+
+with signals.stopping("dps"):
+    job = subprocess.Popen([sys.executable, "-c", {job!r}], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    {wait}
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+JOB = "import sys, time; from dps import signals; {steps}; time.sleep(60)"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the Linux kernel")
+@pytest.mark.parametrize(
+    ("steps", "wait"),
+    [
+        ("signals.end_with_command(); print(1, flush=True)", "job.stdout.readline()"),
+        ("sys.stdin.read(); signals.end_with_command()", "pass"),
+    ],
+    ids=["running", "starting"],
+)
+def test_a_job_ends_with_its_command(steps: str, wait: str) -> None:
+    typed = [sys.executable, "-c", COMMAND.format(job=JOB.format(steps=steps), wait=wait)]
+    # Until the job has ended, too, which holds the same stderr.
+    done = subprocess.run(typed, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGKILL, "")

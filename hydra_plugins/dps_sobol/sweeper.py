@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.types import Quote, QuotedString
@@ -20,6 +20,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from dps import signals
 from dps.protocol.values import require
 from hydra_plugins.dps_sobol import grid
 from hydra_plugins.dps_sobol.follow import followed
@@ -59,9 +60,13 @@ class SobolSweeper(Sweeper):
         """Called by Hydra once the configuration is composed, with everything but the sweep in it."""
         self.master_config: DictConfig = config
         self.config_loader = hydra_context.config_loader
-        self.launcher: Launcher = Plugins.instance().instantiate_launcher(
+        launcher: Any = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
+        if config.hydra.launcher._target_.endswith(".JoblibLauncher"):
+            # Joblib's processes outlive a command that is killed before they have got a job.
+            launcher.joblib["initializer"] = signals.end_with_command
+        self.launcher: Launcher = launcher
 
     def sweep(self, arguments: list[str]) -> None:
         """Runs all studies and prints their table.
