@@ -1,6 +1,10 @@
 """The published results: complete, readable, and of no machine."""
 
+import re
 from pathlib import Path
+
+import pandas as pd
+import pytest
 
 import dps
 
@@ -27,7 +31,22 @@ def test_those_that_are_trained_again_are_read_whole() -> None:
     assert len(again.studies) == 6
 
 
+def test_the_fine_grid_is_read_whole() -> None:
+    results = dps.load(FOLDER / "digits_fine")
+    assert len(results.trials) == 768 and not results.missing
+    expected = [272, 162, 87, 56, 43, 30, 26, 20, 519, 380, 246, 175, 106, 75, 42, 46]  # docs/results.md
+    assert results.k_star["steps_to_result"].round().tolist() == expected
+
+
 def test_they_name_no_place_of_a_machine() -> None:
-    files = [path for path in FOLDER.rglob("*") if path.is_file()]
-    assert len(files) > 100
-    assert not [path for path in files if ": /" in path.read_text() or "=/" in path.read_text()]
+    texts = [path for path in FOLDER.rglob("*") if path.suffix in (".csv", ".yaml", ".md", ".json")]
+    assert len(texts) > 100
+    assert not [path for path in texts if ": /" in path.read_text() or "=/" in path.read_text()]
+    pages = list(FOLDER.rglob("*.html"))
+    assert pages and not [path for path in pages if re.search("/(tmp|home|root|work)/", path.read_text())]
+
+
+@pytest.mark.parametrize("name", ["mnist_simple_cnn_momentum", "digits_fine"])
+def test_their_reports_are_of_these_records(name: str) -> None:
+    report = pd.read_csv(FOLDER / name / "report" / "k_star.csv")
+    pd.testing.assert_series_equal(report["steps_to_result"], dps.load(FOLDER / name).k_star["steps_to_result"])
