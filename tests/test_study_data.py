@@ -1,4 +1,5 @@
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,14 +8,13 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from configuration import Composed
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from torch import Tensor
 
 from dps.data.sources import Images
 from dps.data.study_data import Standardise, Stream, StudyData
 
-ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
 
 
@@ -247,17 +247,21 @@ def test_the_trainer_gets_full_batches_in_its_precision(tmp_path: Path) -> None:
     assert all(len(labels) == 40 for _, labels in recorder.seen)
 
 
-def configured(name: str, *overrides: str) -> StudyData:
-    data = OmegaConf.load(ROOT / "conf" / "data" / f"{name}.yaml")
-    config = OmegaConf.create({"batch_size": 64, "seed_data": 0, "data": data})
-    config.merge_with_dotlist(list(overrides))
-    loaded = instantiate(config.data, batch_size=config.batch_size, seed=config.seed_data)
-    assert isinstance(loaded, StudyData)
-    return loaded
+@pytest.fixture
+def configured(composed: Composed) -> Callable[..., StudyData]:
+    """The data of a choice, as a study makes them."""
+
+    def make(name: str, *overrides: str) -> StudyData:
+        cfg = composed(f"data={name}", *overrides)
+        loaded = instantiate(cfg.data, batch_size=cfg.batch_size, seed=cfg.seed_data)
+        assert isinstance(loaded, StudyData)
+        return loaded
+
+    return make
 
 
-def test_the_digits_need_no_option() -> None:
-    data = configured("digits")
+def test_the_digits_need_no_option(configured: Callable[..., StudyData]) -> None:
+    data = configured("digits", "batch_size=64")
     data.setup("fit")
     assert data.train_images.shape == (1350, 1, 28, 28)
     assert data.batch_size == 64
@@ -266,13 +270,15 @@ def test_the_digits_need_no_option() -> None:
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10", "cifar10_folder"])
-def test_every_configuration_passes_its_root_on(name: str, tmp_path: Path) -> None:
+def test_every_configuration_passes_its_root_on(
+    configured: Callable[..., StudyData], name: str, tmp_path: Path
+) -> None:
     with pytest.raises(ValueError, match=r"data\.root") as raised:
         configured(name, f"data.root={tmp_path}").setup("fit")
     assert str(tmp_path) in str(raised.value)
 
 
-def test_mnist_as_configured(data_sets: Path) -> None:
+def test_mnist_as_configured(configured: Callable[..., StudyData], data_sets: Path) -> None:
     if not (data_sets / "MNIST").is_dir():
         pytest.skip(f"no MNIST in {data_sets}: set DPS_DATA")
     data = configured("mnist", f"data.root={data_sets}", "batch_size=54000")
