@@ -226,6 +226,7 @@ def test_a_killed_study_ends_with_the_measurements_it_would_have_had(tmp_path: P
         assert kind.path(folder).read_text() == kind.path(whole).read_text(), kind.name
 
 
+@pytest.mark.slow
 def test_jobs_of_one_study_write_to_the_same_files(tmp_path: Path) -> None:
     typed = ["-m", *SMALL, *STACK, BEFORE, *INTERVALS, "goal.error=0", "sparsity=0"]
     assert dps(tmp_path, *typed, "hydra.sweeper.trials=3", "hydra.sweeper.trials_per_job=1").code == 0

@@ -46,6 +46,7 @@ def test_they_name_no_place_of_a_machine() -> None:
     assert pages and not [path for path in pages if re.search("/(tmp|home|root|work)/", path.read_text())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mnist_simple_cnn_momentum", "digits_fine"])
 def test_their_reports_are_of_these_records(name: str) -> None:
     report = pd.read_csv(FOLDER / name / "report" / "k_star.csv")
