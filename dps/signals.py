@@ -38,7 +38,7 @@ class Stopped(SystemExit):
 
 
 class _State:
-    """Of this process: which command listens, the first signal it got, whether a step is to be finished, and so on."""
+    """Of this process: which command listens, the first signal it got, and what is to be done about it."""
 
     command: str | None = None
     number: int | None = None

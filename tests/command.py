@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -44,7 +44,7 @@ def dps(folder: Path, *arguments: str, cache: str = CACHE.name) -> Done:
         contextlib.redirect_stdout(stdout),
         contextlib.redirect_stderr(stderr),
     ):
-        code = _exit_code()
+        code = _exit_code(main.main)
     for handler in logging.root.handlers:
         if handler not in handlers:
             handler.close()
@@ -53,9 +53,23 @@ def dps(folder: Path, *arguments: str, cache: str = CACHE.name) -> Done:
     return Done(code, stdout.getvalue(), stderr.getvalue())
 
 
-def _exit_code() -> int:
+def here(command: Callable[[], None], *typed: object) -> Done:
+    """Run another command, by its `main` and all that is typed, its name first, within this process."""
+    stdout, stderr = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", [*map(str, typed)]),
+        mock.patch.dict(os.environ, DPS_CACHE=CACHE.name),
+        mock.patch.object(errors, "SHOW_TRACEBACK", False),
+        contextlib.redirect_stdout(stdout),
+        contextlib.redirect_stderr(stderr),
+    ):
+        code = _exit_code(command)
+    return Done(code, stdout.getvalue(), stderr.getvalue())
+
+
+def _exit_code(command: Callable[[], None]) -> int:
     try:
-        main.main()
+        command()
     except SystemExit as end:
         if isinstance(end.code, str):
             print(end.code, file=sys.stderr)

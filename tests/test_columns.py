@@ -41,7 +41,7 @@ def written() -> dict[str, dict[str, str]]:
         "trials.csv": of_types(trial_rows.TYPES),
         "study.csv": of_frame(results.studies),
         "k_star.csv": of_frame(results.k_star),
-        "confirm.csv": of_types(confirmations._BEFORE | confirmations._AFTER),
+        "confirm.csv": of_types(confirmations.KNOWN),
         "theory.csv": of_frame(results.theory),
         "budget.csv": of_frame(results.budgets),
         "claims.csv": of_types({field.name: field.type for field in fields(Claim)}),  # type: ignore[misc]

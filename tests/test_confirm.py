@@ -1,7 +1,5 @@
 """The command dps-confirm, from what is typed to what lies in the folder."""
 
-import contextlib
-import io
 import math
 import os
 import re
@@ -10,13 +8,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from unittest import mock
 
 import pandas as pd
 import pytest
-from command import CACHE, Done, contents, dps, rows, study
+from command import CACHE, Done, contents, dps, here, rows, study
 
-from dps import errors
 from dps.analysis.columns import STUDY
 from dps.analysis.confirmed import confirmed
 from dps.analysis.results import gather
@@ -67,20 +63,7 @@ def folder(searched: Path, tmp_path: Path) -> Path:
 
 def confirm(*typed: object) -> Done:
     """Run the command in this process."""
-    stdout, stderr, code = io.StringIO(), io.StringIO(), 0
-    with (
-        mock.patch.object(sys, "argv", ["dps-confirm", *map(str, typed)]),
-        mock.patch.dict(os.environ, DPS_CACHE=CACHE.name),
-        mock.patch.object(errors, "SHOW_TRACEBACK", False),
-        contextlib.redirect_stdout(stdout),
-        contextlib.redirect_stderr(stderr),
-    ):
-        try:
-            main.main()
-        except SystemExit as end:
-            print(end.code, file=stderr)
-            code = 1
-    return Done(code, stdout.getvalue(), stderr.getvalue())
+    return here(main.main, "dps-confirm", *typed)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ def test_they_are_read_whole() -> None:
     assert results.k_star[["batch_size", "replicates", "reached"]].to_numpy().tolist() == [
         [size, 3, 3] for _ in range(2) for size in (16, 64, 256)
     ]
-    assert results.k_star["steps_to_result"].round().tolist() == [1644, 497, 264, 7180, 2179, 1093]  # docs/options.md
+    assert results.k_star["steps_to_result"].round().tolist() == [1644, 497, 264, 7180, 2179, 1093]  # docs/results.md
     (typed,) = {command.partition(" batch_size=")[0] for command in results.studies["command"]}
     assert typed == "dps -m workload=mnist_simple_cnn_momentum"
 

@@ -1,7 +1,5 @@
 """The command dps-reproduce, from what is typed to what it trains and says."""
 
-import contextlib
-import io
 import os
 import shutil
 import subprocess
@@ -13,9 +11,8 @@ from unittest import mock
 import pandas as pd
 import pytest
 import yaml
-from command import CACHE, Done, contents, dps, rows, study
+from command import CACHE, Done, contents, dps, here, rows, study
 
-from dps import errors
 from dps.engine import fit
 from dps.reproduce import main
 from dps.reproduce.plan import plan
@@ -28,22 +25,9 @@ LISTED = ["trial=[0,1,2]", "optimizer.lr=[0.01,0.001,0.003]", "optimizer.momentu
 
 
 def reproduce(*typed: object) -> Done:
-    """Run the command in this process."""
-    stdout, stderr, code = io.StringIO(), io.StringIO(), 0
-    with (
-        mock.patch.object(sys, "argv", ["dps-reproduce", *map(str, typed)]),
-        mock.patch.dict(os.environ, DPS_CACHE=CACHE.name, COLUMNS="200"),
-        mock.patch.object(errors, "SHOW_TRACEBACK", False),
-        contextlib.redirect_stdout(stdout),
-        contextlib.redirect_stderr(stderr),
-    ):
-        try:
-            main.main()
-        except SystemExit as end:
-            code = 1
-            if isinstance(end.code, str):
-                print(end.code, file=stderr)
-    return Done(code, stdout.getvalue(), stderr.getvalue())
+    """Run the command in this process, on a wide terminal."""
+    with mock.patch.dict(os.environ, COLUMNS="200"):
+        return here(main.main, "dps-reproduce", *typed)
 
 
 @pytest.fixture(scope="module")

@@ -64,9 +64,7 @@ def _confirm(typed: argparse.Namespace) -> None:
     from dps.confirm.plan import plan
     from dps.engine import targets
 
-    if typed.config_dir is not None:
-        require(typed.config_dir.is_dir(), "--config-dir", typed.config_dir, "a folder")
-        targets.allow_folders([typed.config_dir])
+    targets.allow_config_dir(typed.config_dir)
     studies = plan(typed.folder, count, times, typed.overrides)
     _train(studies, seeds, typed.overrides)
     table.show(studies)

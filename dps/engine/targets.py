@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from dps.protocol.values import require
+
 HOLDS = {
     "data": ("dps.data",),
     "model": ("dps.models", "torch.nn", "torchvision.models"),
@@ -35,6 +37,13 @@ IMPORTED = "DPS_CONFIG_DIRS"  # the folders of --config-dir
 def allow_own(runtime: Any) -> None:
     """Import from the folder of --config-dir, as Hydra's `runtime` has it; allow what lies there, and beside it."""
     allow_folders(_config_dirs(runtime))
+
+
+def allow_config_dir(folder: Path | None) -> None:
+    """As allow_folders, of the folder typed as --config-dir, if any; ValueError where it is none."""
+    if folder is not None:
+        require(folder.is_dir(), "--config-dir", folder, "a folder")
+        allow_folders([folder])
 
 
 def allow_folders(folders: Iterable[Path]) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dps import durations, ending, signals
-from dps.protocol.values import require
 
 if TYPE_CHECKING:
     from dps.reproduce.reproduction import Reproduction
@@ -56,9 +55,7 @@ def _reproduce(typed: argparse.Namespace) -> None:
     from dps.reproduce import table
     from dps.reproduce.plan import plan
 
-    if typed.config_dir is not None:
-        require(typed.config_dir.is_dir(), "--config-dir", typed.config_dir, "a folder")
-        targets.allow_folders([typed.config_dir])
+    targets.allow_config_dir(typed.config_dir)
     given = [*typed.places, *typed.options]  # of several arguments the first kind takes all
     folders = [Path(text) for text in given if _is_folder(text)]
     overrides = [text for text in given if not _is_folder(text)]

@@ -23,7 +23,7 @@ _AFTER: dict[str, type[float]] = {
     **dict.fromkeys(("success_rate", "success_low", "success_high"), float),
     **dict.fromkeys(("median_steps", "median_low", "median_high", "max_steps"), int),
 }
-# Between them stand the metaparameters of the study.
+KNOWN = _BEFORE | _AFTER  # between them stand the metaparameters of the study
 REMEDY = "restore the file, or remove it: dps-confirm writes it again from the runs"
 
 
@@ -75,20 +75,20 @@ def metaparameters_of(frame: pd.DataFrame) -> list[str]:
 
 
 def _expected(header: Sequence[str]) -> list[str]:
-    between = [name for name in header[len(_BEFORE) : -len(_AFTER)] if name not in _BEFORE and name not in _AFTER]
+    between = [name for name in header[len(_BEFORE) : -len(_AFTER)] if name not in KNOWN]
     return [*_BEFORE, *between, *_AFTER]
 
 
 def _parsed(path: Path, line: int, texts: Mapping[str, str]) -> dict[str, float | None]:
     row: dict[str, float | None] = {}
     for name, text in texts.items():
-        kind = (_BEFORE | _AFTER).get(name) or (int if text.lstrip("-").isdecimal() else float)
+        kind = KNOWN.get(name) or (int if text.lstrip("-").isdecimal() else float)
         try:
             row[name] = kind(text) if text else None
         except ValueError:
             number = "an integer" if kind is int else "a number"
             raise damaged(path, f"line {line}, column {name}: {text!r} is not {number}", REMEDY) from None
-        column = COUNTED if (_BEFORE | _AFTER).get(name) is int else DECLARED
+        column = COUNTED if KNOWN.get(name) is int else DECLARED
         if text and (wrong := column.wrong(row[name])):
             raise damaged(path, f"line {line}, column {name}: {wrong}", REMEDY)
     return row
@@ -96,5 +96,5 @@ def _parsed(path: Path, line: int, texts: Mapping[str, str]) -> dict[str, float 
 
 def _type(name: str, values: Sequence[float | None]) -> type[float]:
     """A metaparameter is of integers where all its values are."""
-    known = (_BEFORE | _AFTER).get(name)
+    known = KNOWN.get(name)
     return known or (int if all(isinstance(value, int) for value in values) else float)
