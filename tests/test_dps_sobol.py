@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import hydra
@@ -115,7 +116,7 @@ def _task_of(app: App) -> Callable[[DictConfig], float]:
 
 
 def _watch(app: App, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def parse(cfg: DictConfig) -> None:
+    def parse(cfg: DictConfig) -> SimpleNamespace:
         assert not OmegaConf.missing_keys(cfg)
         with open_dict(cfg):
             app.names.append((cfg.pop("workload"), cfg.pop("names").optimizer))
@@ -123,6 +124,7 @@ def _watch(app: App, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         app.checked.append(cfg)
         if cfg.batch_size < 1:
             raise ValueError(f"batch_size={cfg.batch_size} must be positive")
+        return SimpleNamespace(refuse_another=lambda: None)
 
     def show(folders: list[Path]) -> dict[Path, str]:
         app.table = [str(path.relative_to(folder)) for path in folders]

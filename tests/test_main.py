@@ -207,8 +207,9 @@ def test_a_study_that_fails_leaves_the_others(tmp_path: Path, monkeypatch: pytes
     log = (study(tmp_path, 8) / "dps.log").read_text()
     assert "Traceback" in log and "OSError: no space left" in log
     assert "Next: dps-report outputs/digits_simple_cnn_momentum" in done.stdout
-    other = dps(tmp_path, "-m", *SMALL, "batch_size=16", TWO_TRIALS, "max_steps=16")
+    other = dps(tmp_path, "-m", *SMALL, "batch_size=4,16", TWO_TRIALS, "max_steps=16")
     assert "max_steps is 32 there and 16 here" in other.stderr and "Next" not in other.stdout
+    assert not study(tmp_path, 4).exists()  # that of 16 was looked into before
 
 
 @pytest.mark.fault("a study that fails in a sweep")

@@ -18,8 +18,7 @@ def run(study: Study, overrides: list[str], trials_of_sweep: int | None = None) 
 
     Where another process runs the same trials, this one waits for its end, and trains what is still missing then.
     """
-    options = [one.option for one in study.metaparameters]
-    ownership.claim(study.folder, study.cfg, overrides, options, trials_of_sweep)
+    ownership.claim(study.folder, study.cfg, overrides, study.searched, trials_of_sweep)
     if study.missing():
         with _alone(study):
             _train(study)

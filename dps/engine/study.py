@@ -14,7 +14,7 @@ from dps.engine import check, devices
 from dps.engine.options import SEEDS_OF_A_REPLICATE
 from dps.protocol.metaparameters import TABLE, Metaparameter, declared
 from dps.protocol.values import is_int, require
-from dps.storage import configurations, records, trial_rows
+from dps.storage import configurations, ownership, records, trial_rows
 
 if TYPE_CHECKING:
     from torch import nn
@@ -89,6 +89,19 @@ class Study:
         cfg = self.cfg
         data: StudyData = instantiate(cfg.data, batch_size=cfg.batch_size, seed=cfg.seed_data + cfg.replicate)
         return data
+
+    @property
+    def searched(self) -> list[str]:
+        """The options that its trials may differ in."""
+        return [one.option for one in self.metaparameters]
+
+    def refuse_another(self) -> None:
+        """ValueError where its folder holds results of another configuration, or its trials with other metaparameters.
+
+        It is raised for a damaged file of the folder, too.
+        """
+        ownership.is_of(self.folder, self.cfg, self.searched)
+        records.refuse_conflict(self.folder, self.trials, self.metaparameters)
 
     def missing(self) -> list[Trial]:
         """Those of its trials that are not recorded yet; ValueError where one is, with other metaparameters."""

@@ -76,28 +76,30 @@ def sweep_trials(folder: Path) -> int:
 
 def _is_claimed(folder: Path, cfg: DictConfig, metaparameters: Sequence[str], trials: int | None) -> bool:
     """Whether a claim would change nothing."""
-    saved = configurations.read(folder)
-    if saved is None or differences(saved, OmegaConf.to_container(cfg, resolve=True), metaparameters):
-        return False
-    return trials is None or trials <= sweep_trials(folder)
+    return is_of(folder, cfg, metaparameters) and (trials is None or trials <= sweep_trials(folder))
 
 
-def _claim(folder: Path, cfg: DictConfig, overrides: Sequence[str], metaparameters: Sequence[str]) -> None:
-    path = folder / configurations.FILE
-    has_results = (folder / records.FILE).exists() or any(folder.glob("*.ckpt"))
+def is_of(folder: Path, cfg: DictConfig, metaparameters: Sequence[str]) -> bool:
+    """Whether the folder is that of the configuration already; ValueError where its results are of another or none."""
+    has_results = (folder / records.FILE).exists() or any(folder.glob("*.ckpt"))  # which are written after it
     different: list[str] = []
     if (saved := configurations.read(folder)) is not None:
         different = differences(saved, OmegaConf.to_container(cfg, resolve=True), metaparameters)
         if not different:
-            return
+            return True
     if has_results:
-        what = (
-            f"of another configuration ({', '.join(different)})" if different else f"but no {path.relative_to(folder)}"
-        )
+        what = f"of another configuration ({', '.join(different)})" if different else f"but no {configurations.FILE}"
         raise ValueError(
             f"{folder} holds results {what}; choose another folder with hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER"
             " in a sweep, or remove this one"
         )
+    return False
+
+
+def _claim(folder: Path, cfg: DictConfig, overrides: Sequence[str], metaparameters: Sequence[str]) -> None:
+    if is_of(folder, cfg, metaparameters):
+        return
+    path = folder / configurations.FILE
     path.parent.mkdir(exist_ok=True)
     files.write_atomically(path.with_name("overrides.yaml"), OmegaConf.to_yaml(list(overrides)))
     files.write_atomically(path, OmegaConf.to_yaml(cfg, resolve=True))

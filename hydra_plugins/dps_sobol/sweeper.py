@@ -6,7 +6,7 @@ import os
 import shlex
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import InterpolationResolutionError
 
 from dps import signals
 from dps.protocol.values import require
@@ -150,11 +151,13 @@ class SobolSweeper(Sweeper):
             own = cfg.copy()
             with open_dict(own):
                 del own["hydra"]  # as the job itself will get it
-            Study.parse(named(own, choices, "the study's own, which Hydra names when it runs"))
-            if choices["hydra/launcher"] in LAUNCHERS_HERE or self._ray_is_here():
-                devices.check(own.trainer)
             cfg.hydra.job.num = cfg.hydra.job.id = number  # as the launcher does
             folder = Path(str(cfg.hydra.sweep.dir), str(cfg.hydra.sweep.subdir))
+            study = Study.parse(named(own, choices, folder))
+            if choices["hydra/launcher"] in LAUNCHERS_HERE or self._ray_is_here():
+                devices.check(own.trainer)
+            with suppress(InterpolationResolutionError):  # of what only the job has, which looks itself
+                study.refuse_another()
             found.append(planned(folder, cfg.hydra.job.env_set.DPS_STUDY, own, choices["workload"]))
         return found
 
