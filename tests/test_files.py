@@ -27,6 +27,7 @@ LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a: " + "9" * 5000, "Exceeds the limit"),
         ("a: 2026-99-99", "month must be in 1..12"),
         ("a: \udcff", "can't decode byte 0xff"),
+        ("a: 1\nb: {c: 2, c: 3}", "line 2 repeats the key c"),
         ("", "it does not hold a dict"),
         ("- a", "it does not hold a dict"),
     ],

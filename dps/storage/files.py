@@ -12,10 +12,23 @@ from typing import Any, BinaryIO
 import yaml
 from filelock import FileLock
 
-YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first is fast, and not everywhere
+YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first is fast, and not everywhere
 # Of YAML files. A configuration of 100 trials has 5 levels and 10,000 bytes.
 DEEPEST = 50
 MOST_BYTES = 2**22
+
+
+class _Strict(YAML_LOADER):  # type: ignore[misc]
+    """Refuses a key that stands twice in a mapping, of which YAML would take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = set()
+        for key, _ in node.value:
+            if key.value in keys:
+                raise ValueError(f"line {key.start_mark.line + 1} repeats the key {key.value}")
+            keys.add(key.value)
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        return found
 
 
 def lock(folder: Path, name: str = ".trials.lock") -> FileLock:
@@ -147,7 +160,7 @@ def read_yaml(path: Path, kind: type, remedy: str) -> Any:
             raise ValueError(f"it has {size} bytes, and more than {MOST_BYTES} are not read")
         text = path.read_bytes().decode("utf-8")
         _refuse_tricks(text, kind)
-        loaded = yaml.load(text, Loader=YAML_LOADER)
+        loaded = yaml.load(text, Loader=_Strict)
         if isinstance(loaded, kind) and (loaded or kind is list):
             return loaded
     except (yaml.YAMLError, ValueError, OSError) as error:
