@@ -1,7 +1,9 @@
 """How a command's process ends: at once, with its own exit code, and with all that waits for the end done."""
 
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -52,3 +54,36 @@ def test_the_process_ends_at_once_with_the_commands_code(last: str, code: int, s
 def test_an_output_that_nobody_reads_is_no_failure() -> None:
     typed = f"{sys.executable} -c 'from dps import ending; ending.ended(lambda: print(1))' 2>&1 >&- | cat"
     assert subprocess.run(typed, shell=True, capture_output=True, text=True, timeout=60, check=True).stdout == ""
+
+
+WAITING = """
+import atexit, time
+from dps import ending, signals
+
+def wait():
+    print("the command has ended", flush=True)
+    time.sleep(30)
+
+def command():
+    with signals.stopping("name"):
+        atexit.register(wait)
+        {last}
+
+ending.ended(command)
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize(("last", "code"), [("pass", 0), ("raise signals.Stopped(15)", 143), ("1 / 0", 1)])
+def test_a_signal_at_the_end_leaves_the_exit_code(sent: signal.Signals, last: str, code: int) -> None:
+    command = [sys.executable, "-c", WAITING.format(last=last)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "the command has ended\n"
+        begun = time.monotonic()
+        running.send_signal(sent)
+        if code:  # the second one ends it at once, and the first within two seconds
+            time.sleep(0.2)
+            running.send_signal(sent)
+        assert running.wait(20) == code
+        assert time.monotonic() - begun < 10
