@@ -89,6 +89,15 @@ def end_with_command() -> None:
         threading.Thread(target=_end_after, args=[int(command)], daemon=True).start()
 
 
+def wait_for_jobs() -> None:
+    """What a process that waits for jobs of the command calls first: it ends with it.
+
+    Ctrl-C, which reaches it too, is for the command, and for the job that runs.
+    """
+    end_with_command()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def _end_after(process: int) -> None:
     with suppress(ProcessLookupError):  # which has ended already
         ended = select.poll()

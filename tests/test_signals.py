@@ -191,3 +191,29 @@ def test_a_job_ends_with_its_command(steps: str, wait: str) -> None:
     # Until the job has ended, too, which holds the same stderr.
     done = subprocess.run(typed, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
     assert (done.returncode, done.stderr) == (-signal.SIGKILL, "")
+
+
+WAITING = """
+import sys
+from dps import signals
+
+signals.wait_for_jobs()
+print("waits", flush=True)
+sys.stdin.readline()
+with signals.stopping("a job"):
+    print("runs", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_ctrl_c_ends_a_job_and_not_the_process_that_waits_for_one() -> None:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", WAITING], stdin=pipe, stdout=pipe, stderr=pipe, text=True) as running:
+        assert running.stdout is not None and running.stderr is not None
+        assert running.stdout.readline() == "waits\n"
+        running.send_signal(signal.SIGINT)
+        print(file=running.stdin, flush=True)
+        assert running.stdout.readline() == "runs\n"
+        running.send_signal(signal.SIGINT)
+        assert running.wait(20) == 130
+        assert running.stderr.read().startswith("a job: stopped by Ctrl-C: ")

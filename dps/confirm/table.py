@@ -37,9 +37,9 @@ def show(studies: Sequence[Confirmation], console: Console | None = None) -> Non
 
 def _empty() -> Table:
     table = Table(show_lines=True)
-    for name in ("batch size", "network", "K*", "confirmed K*", "seeds that arrive", "best configuration"):
-        is_number = name in ("batch size", "K*", "confirmed K*")
-        table.add_column(name, justify="right" if is_number else "left")
+    for name in ("batch size", "network", "K*", "confirmed K*", "seeds that arrive"):
+        table.add_column(name, justify="left" if name in ("network", "seeds that arrive") else "right")
+    table.add_column("best configuration", no_wrap=True)  # its values are words too long to be broken
     return table
 
 
@@ -73,5 +73,5 @@ def _success(row: pd.Series[Any]) -> str:
 def _configuration(one: Confirmation, row: pd.Series[Any]) -> str:
     names = confirmations.metaparameters_of(one.configurations)
     values = [f"{name}={wording.metaparameter(row[name])}" for name in names]
-    replicate = f" of replicate {row['replicate']}" if len(one.k_stars) > 1 else ""
-    return "\n".join([*values, f"trial {row['trial']}{replicate}"])
+    replicate = [f"of replicate {row['replicate']}"] if len(one.k_stars) > 1 else []
+    return "\n".join([*values, f"trial {row['trial']}", *replicate])

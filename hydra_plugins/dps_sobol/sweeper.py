@@ -65,8 +65,7 @@ class SobolSweeper(Sweeper):
             hydra_context=hydra_context, task_function=task_function, config=config
         )
         if config.hydra.launcher._target_.endswith(".JoblibLauncher"):
-            # Joblib's processes outlive a command that is killed before they have got a job.
-            launcher.joblib["initializer"] = signals.end_with_command
+            launcher.joblib["initializer"] = signals.wait_for_jobs  # they would outlive a command that is killed
         self.launcher: Launcher = launcher
 
     def sweep(self, arguments: list[str]) -> None:
