@@ -211,12 +211,19 @@ def test_a_search_with_other_best_trials_is_refused(folder: Path, whole: Path, m
     )
 
 
+def test_folders_and_options_are_told_apart(folder: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_to_train(monkeypatch)
+    assert confirm("data.root=x").stderr.startswith("dps-confirm: data.root=x is no folder: give that of a study")
+    done = confirm("stack.products=true", whole, *TYPED[2:], whole.parent, *TYPED[:2])  # with nothing to train
+    assert (done.code, done.stderr) == (0, "") and done.stdout.count("lr=") == 1
+    assert "nowhere is not a folder" in confirm(folder, folder.parent / "nowhere").stderr
+
+
 @pytest.mark.slow
 def test_times_limits_the_runs_to_so_many_times_k_star(folder: Path) -> None:
     k_star = int(rows(folder)["steps_to_result"].min())
     assert k_star * 1.3 < 36
-    done = confirm(folder, "--seeds", 6, "--configurations", 1, "--times", 1.2)
-    assert (done.code, done.stderr) == (0, "")
+    assert confirm(folder, "--seeds", 6, "--configurations", 1, "--times", 1.2).code == 0
     found = confirmations.read(folder)
     assert found is not None
     limit = found["max_steps"].iloc[0]
@@ -243,14 +250,14 @@ def test_without_an_arrived_trial_there_is_nothing_to_confirm(tmp_path: Path, mo
 def test_replicates_are_one_study(tmp_path: Path) -> None:
     assert dps(tmp_path, *SEARCH[:-3], "hydra.sweeper.trials=2", "hydra.sweeper.replicates=2", "race=false").code == 0
     folder = study(tmp_path, 8, "0.5")
-    (one,) = plan(tmp_path / "outputs", 10, None, [])
+    (one,) = plan([tmp_path / "outputs"], 10, None, [])
     searches = [rows(folder), rows(folder / "replicate=1")]
     assert one.folder == folder and [k for k in one.k_stars if k] == [int(s["steps_to_result"].min()) for s in searches]
     taken = list(zip(*(one.configurations[name] for name in ("replicate", "trial", "lr")), strict=True))
     assert all(searches[replicate]["lr"][trial] == lr for replicate, trial, lr in taken)
     assert set(one.configurations["replicate"]) == {0, 1}
     first, second = (int(search["steps_to_result"].min()) for search in searches)
-    (cut,) = plan(tmp_path / "outputs", 10, 1.1, [])
+    (cut,) = plan([tmp_path / "outputs"], 10, 1.1, [])
     assert first != second and cut.max_steps - 4 < 1.1 * math.sqrt(first * second) <= cut.max_steps < 36
     done = confirm(folder / "replicate=1")
     assert done.code == 1 and f"is a replicate of the study {folder}: give the folder of the study" in done.stderr
@@ -268,7 +275,7 @@ def test_replicates_are_one_study(tmp_path: Path) -> None:
         (["trainer.precision=64-true"], "trainer.precision is not an option here"),
         (["data.root=x"], "data.root=x is not an option of the study in "),
         (["trainer.devices=0"], "trainer.devices=0 must be a positive integer"),
-        (["elsewhere"], "elsewhere cannot be understood: give FOLDER first, and then options as KEY=VALUE"),
+        (["elsewhere"], "elsewhere is not a folder; give the folder of a sweep or of a study"),
     ],
     ids=" ".join,
 )

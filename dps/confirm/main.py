@@ -41,10 +41,8 @@ def _parser() -> argparse.ArgumentParser:
         "each reaches the goal, and in how many steps at the median.",
         epilog="The same command again goes on where it stopped.",
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a study, or a sweep with all of its studies")
-    parser.add_argument(
-        "overrides", nargs="*", default=[], metavar="KEY=VALUE", help="where to train, as data.root=FOLDER"
-    )
+    parser.add_argument("places", nargs="+", metavar="FOLDER", help="a study, a sweep with all of its, or several")
+    parser.add_argument("options", nargs="*", metavar="KEY=VALUE", help="where to train, as data.root=FOLDER")
     parser.add_argument("--config-dir", type=Path, metavar="FOLDER", help="that of `dps`, where code of your own lies")
     parser.add_argument("--configurations", default="5", metavar="C", help="of each study, the best; default: 5")
     parser.add_argument("--seeds", default="24", metavar="S", help=f"of each, at least {LEAST_SEEDS}; default: 24")
@@ -63,10 +61,12 @@ def _confirm(typed: argparse.Namespace) -> None:
     from dps.confirm import table
     from dps.confirm.plan import plan
     from dps.engine import targets
+    from dps.engine.recorded import folders_and_options
 
     targets.allow_config_dir(typed.config_dir)
-    studies = plan(typed.folder, count, times, typed.overrides)
-    _train(studies, seeds, typed.overrides)
+    folders, overrides = folders_and_options([*typed.places, *typed.options])  # the parser gives all to the first
+    studies = plan(folders, count, times, overrides)
+    _train(studies, seeds, overrides)
     table.show(studies)
 
 

@@ -15,26 +15,27 @@ from dps.engine.recorded import configuration
 from dps.storage import records
 
 
-def plan(folder: Path, count: int, times: float | None, overrides: Sequence[str]) -> list[Confirmation]:
-    """The confirmations of the studies at or below a folder in which a trial reached the goal, none begun yet.
+def plan(folders: Sequence[Path], count: int, times: float | None, overrides: Sequence[str]) -> list[Confirmation]:
+    """The confirmations of the studies at or below the folders in which a trial reached the goal, none begun yet.
 
     `count` configurations each, for `times` K* at most, the mean over replicates (None: for the study's whole budget).
     ValueError, one sentence, on whatever is wrong, before anything is trained.
     """
-    found = [one for group in _studies(folder) if (one := _planned(group, count, times, overrides)) is not None]
+    found = [one for group in _studies(folders) if (one := _planned(group, count, times, overrides)) is not None]
     if not found:
-        raise ValueError(f"{folder}: no trial of any study reached the goal, so there is nothing to confirm")
+        where = ", ".join(map(str, folders))
+        raise ValueError(f"{where}: no trial of any study reached the goal, so there is nothing to confirm")
     for one in found:
         one.refuse_other()
         one.study(0)
     return found
 
 
-def _studies(folder: Path) -> Iterator[list[StudyFolder]]:
+def _studies(folders: Sequence[Path]) -> Iterator[list[StudyFolder]]:
     """The studies, each as its replicates in order."""
-    for home, group in finished_studies(find([folder], RECORDS)).items():
+    for home, group in finished_studies(find(folders, RECORDS)).items():
         if group[0].path != home:
-            raise ValueError(f"{folder} is a replicate of the study {home}: give the folder of the study")
+            raise ValueError(f"{group[0].path} is a replicate of the study {home}: give the folder of the study")
         yield group
 
 

@@ -25,6 +25,20 @@ OPTIONS = (
 )
 
 
+def folders_and_options(typed: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """What was typed, FOLDER and KEY=VALUE in any order, told apart; ValueError where there is no folder."""
+    folders = [text for text in typed if _is_folder(text)]
+    if not folders:
+        raise ValueError(f"{typed[0]} is no folder: give that of a study, or of a sweep with its studies, first")
+    return [Path(text) for text in folders], [text for text in typed if text not in folders]
+
+
+def _is_folder(text: str) -> bool:
+    """Whether an argument is no option: the name of a folder may hold a =, too."""
+    key, equals, _ = text.partition("=")
+    return not equals or "/" in key or Path(text).is_dir()
+
+
 def configuration(folder: Path, overrides: Sequence[str]) -> DictConfig:
     """The configuration of the study in a folder, with the overrides KEY=VALUE.
 
@@ -64,9 +78,7 @@ def trained_again(cfg: DictConfig, folder: Path, metaparameters: pd.DataFrame, *
 
 
 def _check(override: str) -> None:
-    key, equals, _ = override.partition("=")
-    if not equals:
-        raise ValueError(f"{override} cannot be understood: give FOLDER first, and then options as KEY=VALUE")
+    key = override.partition("=")[0]
     if key not in OPTIONS:
         what = "a study is trained again as it was"
         raise ValueError(f"{key} is not an option here, for {what}: {', '.join(OPTIONS)} are")

@@ -52,25 +52,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _reproduce(typed: argparse.Namespace) -> None:
     from dps.engine import targets
+    from dps.engine.recorded import folders_and_options
     from dps.reproduce import table
     from dps.reproduce.plan import plan
 
     targets.allow_config_dir(typed.config_dir)
-    given = [*typed.places, *typed.options]  # of several arguments the first kind takes all
-    folders = [Path(text) for text in given if _is_folder(text)]
-    overrides = [text for text in given if not _is_folder(text)]
-    if not folders:
-        raise ValueError(f"{overrides[0]} is no folder: give that of a study, or of a sweep with its studies, first")
+    folders, overrides = folders_and_options([*typed.places, *typed.options])  # the parser gives all to the first
     studies = plan(folders, typed.output, overrides)
     _train(studies, overrides)
     if not table.show(studies):
         sys.exit(1)
-
-
-def _is_folder(text: str) -> bool:
-    """Whether an argument is no option: the name of a folder may hold a =, too."""
-    key, equals, _ = text.partition("=")
-    return not equals or "/" in key or Path(text).is_dir()
 
 
 def _train(studies: Sequence[Reproduction], overrides: Sequence[str]) -> None:
