@@ -11,7 +11,8 @@ from dps import signals
 from dps.engine.module import StudyTask
 from dps.protocol.kinds import Seconds
 
-RANKS_AGREE_EVERY_STEPS = 16
+RANKS_AGREE_EVERY_STEPS = 16  # at most: asking the others takes longer than many a step
+SLOW = 0.05  # seconds of a step, from which on they agree after each
 
 
 class StudyCheckpoint(Checkpoint):
@@ -25,13 +26,14 @@ class StudyCheckpoint(Checkpoint):
 
     def on_train_start(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
         """Start the clock; from here the first signal waits for the end of the step, a second one does not."""
-        self._saved = time.monotonic()
+        self._saved = self._agreed = time.monotonic()
         self._step: int | None = trainer.global_step or None
+        self._agreed_at, self._agree_next = trainer.global_step, trainer.global_step + 1
         signals.finish_steps()
 
     def on_train_batch_end(self, trainer: pl.Trainer, task: StudyTask, *_: Any) -> None:  # type: ignore[override]
         """Save, where it is time, and end where a signal has come, to whichever rank."""
-        if trainer.world_size > 1 and trainer.global_step % RANKS_AGREE_EVERY_STEPS:
+        if trainer.world_size > 1 and not self._agree(trainer):
             return
         overdue = time.monotonic() - self._saved >= self.every_seconds
         stop = _any_rank(trainer, signals.stop_asked() is not None)
@@ -40,6 +42,16 @@ class StudyCheckpoint(Checkpoint):
             self._saved, self._step = time.monotonic(), trainer.global_step
         if stop:
             raise signals.Stopped(signals.stop_asked() or signal.SIGTERM)
+
+    def _agree(self, trainer: pl.Trainer) -> bool:
+        """Whether the ranks come together after this step, as they have agreed the last time by how long steps take."""
+        if (step := trainer.global_step) < self._agree_next:
+            return False
+        now = time.monotonic()
+        slow = (now - self._agreed) / (step - self._agreed_at) > SLOW
+        self._agreed, self._agreed_at = now, step
+        self._agree_next = step + (1 if _any_rank(trainer, slow) else RANKS_AGREE_EVERY_STEPS)
+        return True
 
     def on_train_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
         """No step is left to be finished."""

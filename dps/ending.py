@@ -27,6 +27,8 @@ def ended(command: Callable[[], object]) -> NoReturn:
         command()
         end.code = 0
     except SystemExit as stop:
+        if isinstance(stop, signals.Stopped):
+            end.hurry()
         end.code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         raise
     except BaseException:
@@ -49,12 +51,16 @@ class _End:
                 stream.flush()
         os._exit(1 if self.code is None else self.code)
 
+    def hurry(self) -> None:
+        """Give what waits for the end a last few seconds."""
+        self.is_hurried = True
+        signal.setitimer(signal.ITIMER_REAL, signals.LAST)
+
     def received(self, number: int, frame: FrameType | None) -> None:
         """Takes the signals that the command does not take: those before it, and those that come once it has ended."""
         if self.code is None:
             self.code = signals.Stopped(number).exit_code
         elif not self.is_hurried:
-            self.is_hurried = True
-            signal.setitimer(signal.ITIMER_REAL, signals.LAST)
+            self.hurry()
             return
         self.now()

@@ -23,6 +23,7 @@ UNFIT = {  # what OmegaConf says, and what would be right
     "is not Optional": "a value, not null",
     "Cannot merge DictConfig": "a mapping",
 }
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EEXIST, errno.ENOTDIR)
 SIMILAR = 0.8  # of two options, by difflib's ratio, so that one may be meant by the other
 EXTRAS = {"joblib": "joblib", "ray": "ray", "submitit_local": "submitit", "submitit_slurm": "submitit"}  # of launchers
 
@@ -53,8 +54,11 @@ def one_line(error: BaseException) -> str:
     if composing := _composing(error, text):
         return composing
     if isinstance(error, OSError) and error.filename:
-        where = f"{os.path.abspath(error.filename)} cannot be written ({error.strerror})"
-        return f"{where}: name another folder with hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER in a sweep"
+        where = os.path.abspath(error.filename)
+        if error.errno in UNWRITABLE:
+            other = "name another folder with hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER in a sweep"
+            return f"{where} cannot be written ({error.strerror}): {other}"
+        return f"{where}: {error.strerror}"
     return text or type(error).__name__
 
 

@@ -20,7 +20,7 @@ from dps.confirm import main
 from dps.confirm.confirmation import FIRST_FRESH
 from dps.confirm.plan import plan
 from dps.engine import fit
-from dps.storage import confirmations
+from dps.storage import confirmations, records
 
 # else measured, and not the same in two folders
 STACK = ["stack.trials_per_slice=2", "stack.examples_per_pass=8", "stack.products=false"]
@@ -198,6 +198,31 @@ def test_what_was_confirmed_otherwise_is_refused(
     assert str(whole / "confirm.csv") in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["--configurations", "2"], "--configurations: "),
+        (["--configurations", "3", "--times", "1"], "max_steps is 36 there and "),
+        (["--configurations", "3", "--seeds", "7"], "trials.csv holds trial 0 with optimizer.lr="),
+    ],
+    ids=["configurations", "times", "another search"],
+)
+def test_runs_of_something_else_are_refused_without_their_table_too(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: list[str], said: str
+) -> None:
+    refuse_to_train(monkeypatch)
+    shutil.copytree(whole, copy := tmp_path / whole.name)
+    (copy / "confirm.csv").unlink()
+    if "--seeds" in typed:
+        search = records.read(copy)
+        search["lr"] = search["lr"] / 2
+        search.to_csv(copy / "trials.csv", index=False)
+    done = confirm(copy, *typed)
+    assert done.code == 1 and said in done.stderr and len(done.stderr.splitlines()) == 1
+    assert done.stderr.endswith(f"remove {copy / 'confirm.csv'} and {copy / 'confirm'}/\n")
+    assert not (copy / "confirm.csv").exists()
+
+
 def test_a_search_with_other_best_trials_is_refused(folder: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse_to_train(monkeypatch)
     there = confirmations.read(whole)
@@ -217,6 +242,24 @@ def test_folders_and_options_are_told_apart(folder: Path, whole: Path, monkeypat
     done = confirm("stack.products=true", whole, *TYPED[2:], whole.parent, *TYPED[:2])  # with nothing to train
     assert (done.code, done.stderr) == (0, "") and done.stdout.count("lr=") == 1
     assert "nowhere is not a folder" in confirm(folder, folder.parent / "nowhere").stderr
+
+
+@pytest.mark.parametrize(
+    ("times", "k_star", "checks"), [(1.1, 800, 55), (1.1, 1440, 99), (2.2, 400, 55), (1.1, 816, 57), (1, 800, 50)]
+)
+def test_times_is_rounded_up_to_a_check(folder: Path, times: float, k_star: int, checks: int) -> None:
+    row = rows(folder).reset_index()
+    best = row["steps_to_result"].idxmin()
+    frame = records.read(folder)
+    frame.loc[best, ["steps_to_result", "steps_run"]] = k_star
+    frame.loc[frame["steps_to_result"] != k_star, ["steps_to_result", "status"]] = pd.NA, "incomplete"
+    configuration = folder / ".hydra" / "config.yaml"
+    text = configuration.read_text().replace("max_steps: 36", "max_steps: 10000")
+    configuration.write_text(text.replace("interval_steps: 4\n", "interval_steps: 16\n", 1))
+    frame["max_steps"], frame["interval_steps"] = 10000, 16
+    frame.to_csv(folder / "trials.csv", index=False)
+    (one,) = plan([folder], 1, times, [])
+    assert one.max_steps == 16 * checks
 
 
 @pytest.mark.slow
@@ -273,7 +316,8 @@ def test_replicates_are_one_study(tmp_path: Path) -> None:
         (["--times", "nan"], "--times=nan must be a number from 1 on"),
         (["goal.error=0.1"], "goal.error is not an option here, for a study is trained again as it was: data.root"),
         (["trainer.precision=64-true"], "trainer.precision is not an option here"),
-        (["data.root=x"], "data.root=x is not an option of the study in "),
+        (["data.root=x"], "data.root is not an option of this study"),
+        (["stack.products=[1"], "stack.products=[1 does not fit the study in "),
         (["trainer.devices=0"], "trainer.devices=0 must be a positive integer"),
         (["elsewhere"], "elsewhere is not a folder; give the folder of a sweep or of a study"),
     ],

@@ -73,3 +73,22 @@ def test_lines_become_one() -> None:
 def test_an_error_without_words_is_named() -> None:
     assert errors.one_line(KeyboardInterrupt()) == "KeyboardInterrupt"
     assert errors.one_line(ValueError("\n")) == "ValueError"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            PermissionError(13, "Permission denied", "/a/b"),
+            "/a/b cannot be written (Permission denied): name another folder",
+        ),
+        (
+            OSError(28, "No space left on device", "/a/b"),
+            "/a/b cannot be written (No space left on device): name another",
+        ),
+        (FileNotFoundError(2, "No such file or directory", "/a/b"), "/a/b: No such file or directory"),
+    ],
+)
+def test_a_file_is_named_with_what_can_be_done(error: OSError, said: str) -> None:
+    assert errors.one_line(error).startswith(said)
+    assert ("hydra.run.dir" in errors.one_line(error)) == ("written" in said)

@@ -30,6 +30,7 @@ LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a: 1\nb: {c: 2, c: 3}", "line 2 repeats the key c"),
         ("", "it does not hold a dict"),
         ("- a", "it does not hold a dict"),
+        ("lr: {{ lr }}", "found unhashable key"),
     ],
 )
 @pytest.mark.fault("a YAML file that grows, or reads the environment")

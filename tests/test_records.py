@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+from functools import partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from dps.protocol.metaparameters import ADDED
+from dps.protocol.metaparameters import ADDED, TABLE
 from dps.storage import configurations, records
 
 ORDER = (
@@ -20,6 +21,9 @@ ORDER = (
     "end_factor,warmup_steps,beta1,beta2,eps,weight_decay,label_smoothing,goal_error,interval_steps,max_steps,"
     "status,steps_to_result,steps_run,validation_error,test_error,train_seconds,evaluate_seconds"
 )
+
+
+refuse = partial(records.refuse_conflict, searched=TABLE, elsewhere="wait")
 
 
 def row(trial: int, **values: Any) -> dict[str, Any]:
@@ -280,18 +284,16 @@ def test_conflicting_metaparameters_are_refused(tmp_path: Path) -> None:
     lr = 0.1 + 0.2
     records.merge(tmp_path, [row(3, lr=lr, momentum=0.9, decay_steps=30000)])
     same = {"trial": 3, "seed": 3, "lr": lr, "momentum": 0.9, "decay_steps": 30000, "end_factor": None}
-    records.refuse_conflict(tmp_path, [same, {**same, "trial": 4, "lr": 1.0}])
+    refuse(tmp_path, [same, {**same, "trial": 4, "lr": 1.0}])
     with pytest.raises(
-        ValueError, match=r"trials.csv holds trial 3 with optimizer.lr=0.30000000000000004, not 0.3; ask"
+        ValueError, match=r"trials.csv holds trial 3 with optimizer.lr=0.30000000000000004, not 0.3; wait"
     ):
-        records.refuse_conflict(tmp_path, [{"trial": 2, "seed": 2}, {**same, "lr": 0.3}])
-    with pytest.raises(
-        ValueError, match=r"momentum=0.9, not null and lr_schedule.end_factor=null, not 0.1; .*run\.dir="
-    ):
-        records.refuse_conflict(tmp_path, [{**same, "momentum": None, "end_factor": 0.1}])
-    with pytest.raises(ValueError, match="holds trial 3 with seed=3, not 4; ask"):
-        records.refuse_conflict(tmp_path, [{**same, "seed": 4}])
-    records.refuse_conflict(tmp_path / "none", [same])
+        refuse(tmp_path, [{"trial": 2, "seed": 2}, {**same, "lr": 0.3}])
+    with pytest.raises(ValueError, match=r"momentum=0.9, not null and lr_schedule.end_factor=null, not 0.1; wait"):
+        refuse(tmp_path, [{**same, "momentum": None, "end_factor": 0.1}])
+    with pytest.raises(ValueError, match="holds trial 3 with seed=3, not 4; wait"):
+        refuse(tmp_path, [{**same, "seed": 4}])
+    refuse(tmp_path / "none", [same])
 
 
 def test_a_record_of_before_replicates_is_of_replicate_0_and_goes_on(tmp_path: Path) -> None:
@@ -315,9 +317,9 @@ def test_a_record_of_before_weight_decay_is_read_and_goes_on(tmp_path: Path) -> 
     before = records.read(tmp_path)
     assert before["wd"].tolist()[1] == 0.25 and before[added].isna().all(axis=None)
     same = {"trial": 0, "seed": 0, "lr": 0.5}
-    records.refuse_conflict(tmp_path, [same])
+    refuse(tmp_path, [same])
     with pytest.raises(ValueError, match=r"trial 0 with optimizer\.weight_decay=null, not 0\.1"):
-        records.refuse_conflict(tmp_path, [{**same, "weight_decay": 0.1}])
+        refuse(tmp_path, [{**same, "weight_decay": 0.1}])
     records.merge(tmp_path, [row(2, weight_decay=0.1)])
     assert records.read(tmp_path)["weight_decay"].isna().tolist() == [True, True, False]
 

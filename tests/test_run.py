@@ -9,12 +9,16 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from command import Done, dps, place, process, rows, study
+
+from dps.engine import run
+from dps.engine.study import Study
 
 SMALL = ["batch_size=8", "goal.error=0.3", "goal.interval_steps=4", "max_steps=32", "race=false"]
 TYPED = [*SMALL, "stack.trials_per_slice=2", "stack.examples_per_pass=8", "stack.products=false"]
@@ -83,6 +87,39 @@ def test_what_another_process_has_trained_is_not_trained_again(
     assert (done.code, done.stderr) == (0, "")
     assert (study(tmp_path, 8) / "trials.csv").read_bytes() == (study(alone, 8) / "trials.csv").read_bytes()
     assert not (study(tmp_path, 8) / "csv").exists()
+
+
+@pytest.mark.fault("two configurations in one folder")
+def test_a_folder_in_which_another_configuration_is_trained_is_refused(
+    alone: Path, tmp_path: Path, owner: subprocess.Popen[str]
+) -> None:
+    configuration = Path(".hydra", "config.yaml")
+    shutil.copy(study(alone, 8) / configuration, study(tmp_path, 8) / configuration)
+    done = dps(tmp_path, *TYPED, *TRIALS, "seed_data=1")
+    assert done.code == 1 and done.stderr.count("\n") == 1
+    assert "is being trained in another configuration (seed_data is 0 there and 1 here); choose another" in done.stderr
+    assert (study(tmp_path, 8) / configuration).read_text() == (study(alone, 8) / configuration).read_text()
+    owner.kill()
+    owner.wait()
+    assert dps(tmp_path, *TYPED, *TRIALS, "seed_data=1").code == 0  # there was no result
+
+
+@pytest.mark.fault("two configurations in one folder")
+def test_a_folder_that_is_taken_before_its_first_step_is_left(
+    alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a command that claims it between this one's claim and its training."""
+
+    def taken(own: Study) -> AbstractContextManager[object]:
+        configuration = own.folder / ".hydra" / "config.yaml"
+        configuration.write_text(configuration.read_text().replace("seed_data: 1", "seed_data: 0"))
+        return alone_with(own)
+
+    alone_with = run._alone
+    monkeypatch.setattr(run, "_alone", taken)
+    done = dps(tmp_path, *TYPED, *TRIALS, "seed_data=1")
+    assert done.code == 1 and "seed_data is 0 there and 1 here" in done.stderr
+    assert not (study(tmp_path, 8) / "trials.csv").exists()
 
 
 @pytest.mark.parametrize("problem", [errno.ENOSYS, errno.ENOLCK])

@@ -66,8 +66,6 @@ def test_what_is_recorded_counts(tmp_path: Path, composed: Composed) -> None:
     assert planned(tmp_path, "a", cfg, "w") == Job(tmp_path, "a", "w", 16, 0, trials=1)
     record(tmp_path, 5)
     assert planned(tmp_path, "a", cfg, "w") == Job(tmp_path, "a", "w", 16, 0, trials=4, seconds=4 * 1.75, is_over=True)
-    (tmp_path / records.FILE).write_text("damaged")
-    assert planned(tmp_path, "a", cfg, "w").trials == 4
 
 
 @pytest.mark.parametrize(

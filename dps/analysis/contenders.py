@@ -16,9 +16,9 @@ def best_configurations(searches: Sequence[pd.DataFrame], count: int) -> pd.Data
     """The `count` best different choices of metaparameters among the trials of a study, best first.
 
     `searches` are the trials of its replicates, each as records.read has them. The trials that reached the goal come
-    first, by their steps; then those that a race censored and those that spent the budget, by the validation error at
-    their end; replicate and trial decide between equals. Columns: `rank` from 1, `replicate`, `trial`, the study's
-    metaparameters, and `steps_found`, which is empty unless that trial was complete.
+    first, by their steps; then those that a race censored, and those that spent the budget. Between equals the
+    validation error at their end decides, then replicate and trial. Columns: `rank` from 1, `replicate`, `trial`, the
+    study's metaparameters, and `steps_found`, which is empty unless that trial was complete.
     """
     trials = pd.concat([frame for frame in searches if not frame.empty], ignore_index=True)
     names = [name for name in records.metaparameters_of(trials) if trials[name].notna().any()]

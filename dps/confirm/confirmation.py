@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +47,7 @@ class Confirmation:
             race=False,
             max_steps=self.max_steps,
         )
-        return Study.parse(cfg)
+        return replace(Study.parse(cfg), elsewhere=self._remedy)
 
     def train(self, seed: int, overrides: Sequence[str]) -> None:
         """Train what is missing of a fresh seed, and bring confirm.csv up to date."""
@@ -61,16 +61,26 @@ class Confirmation:
 
     def seeds_trained(self) -> list[int]:
         """The fresh seeds all of whose runs have ended."""
-        there = (self.folder / confirmations.FOLDER).glob("seed=*")
-        numbers = sorted(int(path.name.removeprefix("seed=")) for path in there)
-        return [n for n in numbers if len(self._runs(n)) == len(self.configurations)]
+        return [n for n in self._seeds_begun() if len(self._runs(n)) == len(self.configurations)]
+
+    @property
+    def _remedy(self) -> str:
+        """What to do about runs of something else."""
+        return f"remove {self.folder / confirmations.FILE} and {self.folder / confirmations.FOLDER}/"
 
     def refuse_other(self) -> None:
-        """ValueError where the study's confirm.csv is of other configurations, or of another budget of steps."""
-        there = confirmations.read(self.folder)
-        if there is None:
+        """ValueError where the study's confirm.csv or its runs are of other configurations, or of another budget."""
+        self._refuse_table()
+        for seed in self._seeds_begun():
+            self.study(seed).refuse_another()
+            if (there := len(self._runs(seed))) > len(self.configurations):
+                what = f"{confirmations.run_folder(self.folder, seed)} has {there}"
+                raise ValueError(f"--configurations: {what}; give as many, or {self._remedy}")
+
+    def _refuse_table(self) -> None:
+        if (there := confirmations.read(self.folder)) is None:
             return
-        path, remedy = self.folder / confirmations.FILE, f"remove it and {self.folder / confirmations.FOLDER}/"
+        path, remedy = self.folder / confirmations.FILE, self._remedy
         if len(there) != (count := len(self.configurations)):
             raise ValueError(
                 f"--configurations: {path} is of {len(there)} and not of {count}; give as many, or {remedy}"
@@ -84,6 +94,10 @@ class Confirmation:
                 trials = (f"trial {row['trial']:g} of replicate {row['replicate']:g}" for row in (old, new))
                 what = f"its number {old['rank']:g} is {' and not '.join(trials)}"
                 raise ValueError(f"{path} is of another search, for {what}; to confirm this one, {remedy}")
+
+    def _seeds_begun(self) -> list[int]:
+        there = (self.folder / confirmations.FOLDER).glob("seed=*")
+        return sorted(int(path.name.removeprefix("seed=")) for path in there)
 
     def _runs(self, seed: int) -> pd.DataFrame:
         return records.read(confirmations.run_folder(self.folder, seed))

@@ -11,7 +11,7 @@ from dps.analysis.pooled import geometric_mean
 from dps.analysis.replicates import finished_studies
 from dps.analysis.study_folder import RECORDS, StudyFolder, find
 from dps.confirm.confirmation import Confirmation
-from dps.engine.recorded import configuration
+from dps.engine.recorded import configuration, refuse_unused
 from dps.storage import records
 
 
@@ -25,6 +25,7 @@ def plan(folders: Sequence[Path], count: int, times: float | None, overrides: Se
     if not found:
         where = ", ".join(map(str, folders))
         raise ValueError(f"{where}: no trial of any study reached the goal, so there is nothing to confirm")
+    refuse_unused(overrides, [one.cfg for one in found])
     for one in found:
         one.refuse_other()
         one.study(0)
@@ -51,6 +52,7 @@ def _planned(
     max_steps, interval = cfg.max_steps, cfg.goal.interval_steps
     if times is not None:
         k_star, *_ = geometric_mean(reached)
-        max_steps = min(max_steps, math.ceil(times * k_star / interval) * interval)
+        checks = math.ceil(round(times * k_star / interval, 9))  # 1.1 * 800 / 16 is 55.00000000000001 to a computer
+        max_steps = min(max_steps, checks * interval)
     configurations = best_configurations([one.trials for one in group], count)
     return Confirmation(group[0].path, cfg, configurations, k_stars, max_steps)

@@ -13,6 +13,7 @@ from dps.analysis.confirmed import confirmed
 from dps.analysis.pooled import geometric_mean
 from dps.confirm.confirmation import Confirmation
 from dps.report import wording
+from dps.report.headings import headings
 from dps.storage import confirmations
 
 LEGEND = (
@@ -23,11 +24,11 @@ LEGEND = (
 
 
 def show(studies: Sequence[Confirmation], console: Console | None = None) -> None:
-    """Prints a table for each workload and goal, a row for each study."""
+    """Prints a table for each workload and goal, and for each sweep, a row for each study."""
     console = console or Console(highlight=False)
     tables: dict[str, Table] = {}
-    for one in sorted(studies, key=lambda one: (one.cfg.sparsity, one.cfg.batch_size)):
-        title = f"{one.cfg.workload}: steps to a validation error of {one.cfg.goal.error:g}"
+    ordered = sorted(studies, key=lambda one: (one.cfg.sparsity, one.cfg.batch_size))
+    for one, title in zip(ordered, headings([(one.cfg, one.folder) for one in ordered]), strict=True):
         tables.setdefault(title, _empty()).add_row(*_row(one))
     for title, table in tables.items():
         console.print(title, style="bold")

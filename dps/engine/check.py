@@ -34,8 +34,8 @@ def check(cfg: DictConfig) -> None:
     given = _plain(cfg)
     targets.refuse_foreign(given)
     _refuse_second_keys(given)
-    if not given.get("callbacks"):
-        raise ValueError("callbacks=[] would record no trial: name at least one, as in callbacks=[goal]")
+    if "goal" not in (given.get("callbacks") or {}):
+        raise ValueError("callbacks must have goal, which ends and records trials, as in callbacks=[curves,goal]")
     _leave_to_trials(given)
     check_arguments(Options, given, "", ELSEWHERE)
     data, batch_size, devices = given["data"], given["batch_size"], given["trainer"]["devices"]

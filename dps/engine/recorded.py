@@ -26,11 +26,19 @@ OPTIONS = (
 
 
 def folders_and_options(typed: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """What was typed, FOLDER and KEY=VALUE in any order, told apart; ValueError where there is no folder."""
+    """What was typed, FOLDER and KEY=VALUE in any order, told apart.
+
+    ValueError where there is no folder, and on an option that is not one of OPTIONS.
+    """
     folders = [text for text in typed if _is_folder(text)]
     if not folders:
         raise ValueError(f"{typed[0]} is no folder: give that of a study, or of a sweep with its studies, first")
-    return [Path(text) for text in folders], [text for text in typed if text not in folders]
+    options = [text for text in typed if text not in folders]
+    for key in (text.partition("=")[0] for text in options):
+        if key not in OPTIONS:
+            what = "a study is trained again as it was"
+            raise ValueError(f"{key} is not an option here, for {what}: {', '.join(OPTIONS)} are")
+    return [Path(text) for text in folders], options
 
 
 def _is_folder(text: str) -> bool:
@@ -40,9 +48,9 @@ def _is_folder(text: str) -> bool:
 
 
 def configuration(folder: Path, overrides: Sequence[str]) -> DictConfig:
-    """The configuration of the study in a folder, with the overrides KEY=VALUE.
+    """The configuration of the study in a folder, with those of the overrides KEY=VALUE that it has an option for.
 
-    ValueError where the folder holds none of today's form, or an override is not one of OPTIONS that the study has.
+    ValueError where the folder holds none of today's form, or an override has no fitting value.
     """
     recorded = configurations.read(folder, REMEDY)
     if recorded is None:
@@ -53,12 +61,13 @@ def configuration(folder: Path, overrides: Sequence[str]) -> DictConfig:
     cfg = OmegaConf.create({"precision": "ieee"} | recorded)
     OmegaConf.set_struct(cfg, True)
     for override in overrides:
-        _check(override)
+        if not _has(cfg, override):
+            continue
         try:
             cfg.merge_with_dotlist([override])
         except (OmegaConfBaseException, YAMLError) as error:
             problem = str(error).splitlines()[0]
-            raise ValueError(f"{override} is not an option of the study in {folder}: {problem}") from error
+            raise ValueError(f"{override} does not fit the study in {folder}: {problem}") from error
     OmegaConf.set_struct(cfg, False)
     return cfg
 
@@ -77,8 +86,14 @@ def trained_again(cfg: DictConfig, folder: Path, metaparameters: pd.DataFrame, *
     return own
 
 
-def _check(override: str) -> None:
-    key = override.partition("=")[0]
-    if key not in OPTIONS:
-        what = "a study is trained again as it was"
-        raise ValueError(f"{key} is not an option here, for {what}: {', '.join(OPTIONS)} are")
+def refuse_unused(overrides: Sequence[str], studies: Sequence[DictConfig]) -> None:
+    """ValueError where none of the studies has an option."""
+    for override in overrides:
+        if not any(_has(cfg, override) for cfg in studies):
+            what = "this study" if len(studies) == 1 else "any of these studies"
+            raise ValueError(f"{override.partition('=')[0]} is not an option of {what}")
+
+
+def _has(cfg: DictConfig, override: str) -> bool:
+    owner, _, name = override.partition("=")[0].rpartition(".")
+    return name in list(OmegaConf.select(cfg, owner) or {})  # `in cfg` is false for a value of null

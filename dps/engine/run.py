@@ -18,9 +18,11 @@ def run(study: Study, overrides: list[str], trials_of_sweep: int | None = None) 
 
     Where another process runs the same trials, this one waits for its end, and trains what is still missing then.
     """
-    ownership.claim(study.folder, study.cfg, overrides, study.searched, trials_of_sweep)
+    ownership.claim(study.folder, study.cfg, overrides, study.searched, trials_of_sweep, study.elsewhere)
     if study.missing():
         with _alone(study):
+            with files.lock(study.folder):
+                study.refuse_another()  # that has claimed the folder since
             _train(study)
     else:
         with suppress(OSError):  # of a run that was killed after its last record; a disk that is read only keeps it
@@ -29,8 +31,7 @@ def run(study: Study, overrides: list[str], trials_of_sweep: int | None = None) 
 
 
 def _alone(study: Study) -> AbstractContextManager[object]:
-    """The claim on these trials, which the system gives back when a process dies."""
-    claim = files.lock(study.folder / ".hydra", f"{study.job}.lock")
+    claim = ownership.job_lock(study.folder, study.job)
     try:
         return claim.acquire(blocking=False)
     except Timeout:

@@ -14,7 +14,7 @@ from dps.engine import check, devices
 from dps.engine.options import SEEDS_OF_A_REPLICATE
 from dps.protocol.metaparameters import TABLE, Metaparameter, declared
 from dps.protocol.values import is_int, require
-from dps.storage import configurations, ownership, records, trial_rows
+from dps.storage import configurations, environments, ownership, records, trial_rows
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,12 +29,14 @@ RESERVED = ("step", "slices", "nesterov", "lr_schedule", "params", "weight")  # 
 class Study:
     """A checked configuration, and its trials: for each its "trial" (its number), "seed", and metaparameters by name.
 
-    `metaparameters` are those that the optimizer and the schedule of this study have.
+    `metaparameters` are those that the optimizer and the schedule of this study have; `elsewhere` is what to do where
+    its folder is another study's.
     """
 
     cfg: DictConfig
     metaparameters: tuple[Metaparameter, ...]
     trials: tuple[Trial, ...]
+    elsewhere: str = ownership.ELSEWHERE
 
     @classmethod
     def parse(cls, cfg: DictConfig) -> Study:
@@ -96,16 +98,18 @@ class Study:
         return [one.option for one in self.metaparameters]
 
     def refuse_another(self) -> None:
-        """ValueError where its folder holds results of another configuration, or its trials with other metaparameters.
+        """ValueError where its folder is another study's, or is trained in as another, or a file of it is damaged."""
+        from dps.stack import shape
 
-        It is raised for a damaged file of the folder, too.
-        """
-        ownership.is_of(self.folder, self.cfg, self.searched)
-        records.refuse_conflict(self.folder, self.trials, self.metaparameters)
+        ownership.is_of(self.folder, self.cfg, self.searched, self.elsewhere)
+        ownership.sweep_trials(self.folder)
+        environments.read(self.folder)
+        shape.recorded(self.folder)
+        self.missing()
 
     def missing(self) -> list[Trial]:
         """Those of its trials that are not recorded yet; ValueError where one is, with other metaparameters."""
-        records.refuse_conflict(self.folder, self.trials, self.metaparameters)
+        records.refuse_conflict(self.folder, self.trials, self.metaparameters, self.elsewhere)
         recorded = set(records.read(self.folder)["trial"])
         return [trial for trial in self.trials if trial["trial"] not in recorded]
 
@@ -132,8 +136,8 @@ def job_name(trial: Any) -> str:
     if numbers and all(map(is_int, numbers)):
         numbers = sorted(numbers)
         if numbers == list(range(numbers[0], numbers[0] + len(numbers))):
-            return f"trials={numbers[0]}-{numbers[-1]}"
-    return f"trials={hashlib.sha256(repr(numbers).encode()).hexdigest()[:16]}"
+            return f"{ownership.JOBS}{numbers[0]}-{numbers[-1]}"
+    return f"{ownership.JOBS}{hashlib.sha256(repr(numbers).encode()).hexdigest()[:16]}"
 
 
 OmegaConf.register_new_resolver("job", job_name, replace=True)

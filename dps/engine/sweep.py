@@ -39,10 +39,7 @@ def planned(folder: Path, title: str, cfg: DictConfig, workload: str) -> Job:
     """The job of a checked configuration, as the study's folder says: one that is all recorded is over."""
     asked = {cfg.trial} if isinstance(cfg.trial, int) else set(cfg.trial)
     job = Job(folder, title, workload, cfg.batch_size, cfg.sparsity, len(asked))
-    try:
-        found = records.read(folder)
-    except (ValueError, OSError):  # the job itself will say what is wrong with it
-        return job
+    found = records.read(folder)
     there = found[found["trial"].isin(asked)]
     job.is_over = len(there) == len(asked)
     if job.is_over:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -11,7 +12,7 @@ from dps.analysis import study_folder
 from dps.analysis.replicates import finished_studies, home
 from dps.analysis.study_folder import RECORDS, StudyFolder
 from dps.engine.options import SEEDS_OF_A_REPLICATE
-from dps.engine.recorded import configuration, trained_again
+from dps.engine.recorded import configuration, refuse_unused, trained_again
 from dps.engine.study import Study
 from dps.reproduce.reproduction import Reproduction
 from dps.stack import shape
@@ -31,6 +32,7 @@ def plan(folders: Sequence[Path], output: Path, overrides: Sequence[str]) -> lis
     for path, group in finished_studies(paths).items():
         k_stars = _k_stars(path)
         found += [Reproduction(one, k_stars, _study(one, output, overrides)) for one in group]
+    refuse_unused(overrides, [one.study.cfg for one in found])
     places: dict[Path, Reproduction] = {}
     for one in found:
         if (other := places.setdefault(one.study.folder, one)) is not one:
@@ -62,14 +64,14 @@ def _study(recorded: StudyFolder, output: Path, overrides: Sequence[str]) -> Stu
         seed=(trials["seed"] - replicate * SEEDS_OF_A_REPLICATE).tolist(),
         replicate=replicate,
     )
-    _shape_as(recorded, cfg)
-    return Study.parse(cfg)
+    _shape_as(recorded, cfg, overrides)
+    return replace(Study.parse(cfg), elsewhere="name another folder with --output FOLDER")
 
 
-def _shape_as(recorded: StudyFolder, cfg: DictConfig) -> None:
+def _shape_as(recorded: StudyFolder, cfg: DictConfig, overrides: Sequence[str]) -> None:
     """Give the stack the recorded shape, on which rounding depends, but for what is typed, and on another device."""
-    kept = shape.recorded(recorded.path)
+    kept, typed = shape.recorded(recorded.path), {override.partition("=")[0] for override in overrides}
     if kept is not None and cfg.trainer.accelerator == recorded.config["trainer.accelerator"]:
         for name, value in vars(kept).items():
-            if cfg.stack.get(name) is None:
+            if f"stack.{name}" not in typed:
                 cfg.stack[name] = value

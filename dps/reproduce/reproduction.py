@@ -9,8 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from dps.analysis.environments import changes
 from dps.analysis.reproduced import Comparison, compare
 from dps.analysis.study_folder import StudyFolder
@@ -18,7 +16,7 @@ from dps.engine import devices
 from dps.engine.run import run
 from dps.engine.study import Study
 from dps.stack import shape
-from dps.storage import configurations, environments, ownership, records
+from dps.storage import environments, records
 
 FREE = ("commit",)  # of an environment: a commit that changes K* is to be found
 
@@ -35,11 +33,7 @@ class Reproduction:
 
     def missing(self) -> int:
         """How many trials are still to be trained; ValueError where its folder holds those of something else."""
-        folder, options = self.study.folder, [one.option for one in self.study.metaparameters]
-        asked: Any = OmegaConf.to_container(self.study.cfg, resolve=True)
-        if different := ownership.differences(configurations.read(folder) or asked, asked, options):
-            what = f"holds results of another configuration ({', '.join(different)})"
-            raise ValueError(f"{folder} {what}: name another folder with --output FOLDER")
+        self.study.refuse_another()
         return len(self.study.missing())
 
     def train(self, overrides: Sequence[str]) -> None:

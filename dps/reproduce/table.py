@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from dps.analysis.replicates import home
 from dps.analysis.reproduced import AGREE
 from dps.report import wording
+from dps.report.headings import headings
 from dps.reproduce.reproduction import Reproduction
 
 LEGEND = (
@@ -19,12 +21,11 @@ LEGEND = (
 
 
 def show(studies: Sequence[Reproduction], console: Console | None = None) -> bool:
-    """Prints a table for each workload and goal, a row for each study, and whether all agree, which it returns."""
+    """Prints a table for each workload and goal, and for each sweep, a row for each study; whether all agree."""
     console = console or Console(highlight=False)
     tables: dict[str, Table] = {}
-    for one in studies:
-        cfg = one.study.cfg
-        title = f"{cfg.workload}: steps to a validation error of {cfg.goal.error:g}"
+    places = [(one.study.cfg, home(one.recorded.path)) for one in studies]
+    for one, (cfg, _), title in zip(studies, places, headings(places), strict=True):
         network = wording.sparsity_name(cfg.sparsity)
         k_stars = (wording.shown("steps_to_result", steps) for steps in (one.comparison.before, one.comparison.now))
         row = (str(cfg.batch_size), network, str(cfg.replicate), *k_stars, _words(one))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import yaml
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first is fast, and not everywhere
 # Of YAML files. A configuration of 100 trials has 5 levels and 10,000 bytes.
@@ -24,9 +24,9 @@ class _Strict(YAML_LOADER):  # type: ignore[misc]
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = set()
         for key, _ in node.value:
-            if key.value in keys:
+            if isinstance(key, yaml.ScalarNode) and key.value in keys:
                 raise ValueError(f"line {key.start_mark.line + 1} repeats the key {key.value}")
-            keys.add(key.value)
+            keys.add(str(key.value))
         found: dict[Any, Any] = super().construct_mapping(node, deep)
         return found
 
@@ -37,6 +37,17 @@ def lock(folder: Path, name: str = ".trials.lock") -> FileLock:
     The system takes it back from a process that dies; taking it raises OSError where the file system has no such locks.
     """
     return FileLock(folder / name, fallback_to_soft=False)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process, this one too, holds the lock whose file this is; one that cannot be opened is held by none."""
+    try:
+        with FileLock(path, fallback_to_soft=False).acquire(blocking=False):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False
 
 
 def temporary(path: Path) -> Path:
@@ -125,7 +136,7 @@ def read_csv(
                 what = f"line {reader.line_num} has {len(values)} values, not {len(header)}"
                 raise damaged(path, what, remedy)
             rows.append((reader.line_num, values))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise damaged(path, f"it cannot be read ({error.strerror})", remedy) from error

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from omegaconf import DictConfig, OmegaConf
 
 from dps.protocol.metaparameters import TABLE
@@ -34,7 +35,10 @@ FORMER_KEYS = (
     *("callbacks.goal.early_reject", "callbacks.goal.examples_per_block"),
 )
 OPTIONAL = tuple(one.option for one in TABLE if one.optional)  # null where they are absent
-SWEEP = Path(".hydra", "sweep.yaml")
+HOME = configurations.FILE.parent
+SWEEP = HOME / "sweep.yaml"
+JOBS = "trials="  # with which the name of every job begins, and so of the lock that it holds while it trains
+ELSEWHERE = "choose another folder with hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER in a sweep"
 
 
 def claim(
@@ -43,26 +47,33 @@ def claim(
     overrides: Sequence[str],
     metaparameters: Sequence[str] = (),
     trials: int | None = None,
+    elsewhere: str = ELSEWHERE,
 ) -> None:
     """Records in the folder's .hydra the resolved configuration that its results belong to.
 
     `metaparameters` are the options that are recorded trial by trial, and so may differ. `trials` is the number of a
     sweep's trials, of which this job may have a share; the largest one asked for is kept.
-    ValueError where the folder holds results of another configuration or of none, or cannot be written.
+    ValueError, which ends with what to do, `elsewhere`, where the folder holds results of another configuration or of
+    none, or cannot be written.
     """
-    if _is_claimed(folder, cfg, metaparameters, trials):  # also where it cannot be written
+    # Also where it cannot be written.
+    if is_of(folder, cfg, metaparameters, elsewhere) and (trials is None or trials <= sweep_trials(folder)):
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with files.lock(folder):
-            _claim(folder, cfg, overrides, metaparameters)
+            if not is_of(folder, cfg, metaparameters, elsewhere):
+                _claim(folder, cfg, overrides)
             if trials is not None and trials > sweep_trials(folder):
                 files.write_atomically(folder / SWEEP, OmegaConf.to_yaml({"trials": trials}))
     except OSError as error:
-        raise ValueError(
-            f"the output folder {folder} cannot be written ({error.strerror or error}); name one that can with "
-            "hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER in a sweep"
-        ) from error
+        what = f"the output folder {folder} cannot be written ({error.strerror or error})"
+        raise ValueError(f"{what}; {elsewhere}") from error
+
+
+def job_lock(folder: Path, job: str) -> FileLock:
+    """What a job of the study in a folder holds while it trains: the system takes it back from a process that dies."""
+    return files.lock(folder / HOME, f"{job}.lock")
 
 
 def sweep_trials(folder: Path) -> int:
@@ -74,31 +85,26 @@ def sweep_trials(folder: Path) -> int:
     return found["trials"]
 
 
-def _is_claimed(folder: Path, cfg: DictConfig, metaparameters: Sequence[str], trials: int | None) -> bool:
-    """Whether a claim would change nothing."""
-    return is_of(folder, cfg, metaparameters) and (trials is None or trials <= sweep_trials(folder))
+def is_of(folder: Path, cfg: DictConfig, metaparameters: Sequence[str], elsewhere: str = ELSEWHERE) -> bool:
+    """Whether the folder is that of the configuration already.
 
-
-def is_of(folder: Path, cfg: DictConfig, metaparameters: Sequence[str]) -> bool:
-    """Whether the folder is that of the configuration already; ValueError where its results are of another or none."""
+    ValueError where its results are of another or of none, or where a process trains another in it.
+    """
     has_results = (folder / records.FILE).exists() or any(folder.glob("*.ckpt"))  # which are written after it
     different: list[str] = []
     if (saved := configurations.read(folder)) is not None:
         different = differences(saved, OmegaConf.to_container(cfg, resolve=True), metaparameters)
         if not different:
             return True
+    if different and any(map(files.is_locked, (folder / HOME).glob(f"{JOBS}*.lock"))):
+        raise ValueError(f"{folder} is being trained in another configuration ({', '.join(different)}); {elsewhere}")
     if has_results:
         what = f"of another configuration ({', '.join(different)})" if different else f"but no {configurations.FILE}"
-        raise ValueError(
-            f"{folder} holds results {what}; choose another folder with hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER"
-            " in a sweep, or remove this one"
-        )
+        raise ValueError(f"{folder} holds results {what}; {elsewhere}")
     return False
 
 
-def _claim(folder: Path, cfg: DictConfig, overrides: Sequence[str], metaparameters: Sequence[str]) -> None:
-    if is_of(folder, cfg, metaparameters):
-        return
+def _claim(folder: Path, cfg: DictConfig, overrides: Sequence[str]) -> None:
     path = folder / configurations.FILE
     path.parent.mkdir(exist_ok=True)
     files.write_atomically(path.with_name("overrides.yaml"), OmegaConf.to_yaml(list(overrides)))

@@ -7,7 +7,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from dps.protocol import metaparameters
 from dps.protocol.metaparameters import Metaparameter
 from dps.protocol.values import shown
 from dps.storage import configurations
@@ -90,9 +89,12 @@ class Finishers:
 
 
 def refuse_conflict(
-    folder: Path, trials: Sequence[Mapping[str, Any]], searched: Sequence[Metaparameter] = metaparameters.TABLE
+    folder: Path, trials: Sequence[Mapping[str, Any]], searched: Sequence[Metaparameter], elsewhere: str
 ) -> None:
-    """ValueError where a trial about to run (trial, lr, momentum, ...) is recorded with other metaparameters."""
+    """ValueError where a trial about to run (trial, lr, momentum, ...) is recorded with other metaparameters.
+
+    It ends with what to do, `elsewhere`.
+    """
     recorded = {row["trial"]: row for row in _read_rows(folder / FILE)[1]}
     for asked in trials:
         row = recorded.get(asked["trial"])
@@ -102,10 +104,8 @@ def refuse_conflict(
         pairs["seed"] = row["seed"], asked["seed"]
         different = [f"{option}={shown(old)}, not {shown(new)}" for option, (old, new) in pairs.items() if old != new]
         if different:
-            raise ValueError(
-                f"{folder / FILE} holds trial {row['trial']} with {' and '.join(different)}; ask for another trial "
-                "number, or another folder with hydra.run.dir=FOLDER, in a sweep with hydra.sweep.dir=FOLDER"
-            )
+            what = f"{folder / FILE} holds trial {row['trial']} with {' and '.join(different)}"
+            raise ValueError(f"{what}; {elsewhere}")
 
 
 def seconds(frame: pd.DataFrame) -> float:
