@@ -18,7 +18,7 @@ reproduce: .venv.ready  ## train published studies again, in minutes, and compar
 test: .venv.ready  ## the tests, but those marked slow or gpu
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-faults: .venv.ready  ## kills, damaged files, wrong input: what was tried and what was survived, in an hour
+faults: .venv.ready  ## kills, damaged files, wrong input: what was tried and what was survived, in hours
 	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev,joblib,submitit]'
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/pytest -p faults -m fault
 

@@ -1,9 +1,9 @@
 """What a notebook needs of dps, each part imported when it is first asked for.
 
-    dps.load("outputs/published")           the trials, studies and measurements of a folder, as DataFrames
-    dps.run(["batch_size=64"], trials=16)   one study, as the command `dps` runs it
-    dps.fit_law(results.studies)            K* = c1 / B + c2, fitted to the studies of one network
-    dps.masks(module, inputs, labels, 0.9)  what a pruning criterion keeps of any torch module
+    dps.load("outputs/digits_simple_cnn_momentum")  the trials, studies and measurements of a folder, as DataFrames
+    dps.run(["batch_size=64"], trials=16)           one study, as the command `dps` runs it
+    dps.fit_law(results.studies)                    K* = c1 / B + c2, fitted to the studies of one network
+    dps.masks(module, inputs, labels, 0.9)          what a pruning criterion keeps of any torch module
 
 docs/notebook.ipynb shows them at work.
 """

@@ -18,8 +18,8 @@ from dps.protocol.values import require
 HOLDS = {
     "data": ("dps.data",),
     "model": ("dps.models", "torch.nn", "torchvision.models"),
-    "optimizer": ("dps.stack.sgd", "dps.stack.adam"),
-    "lr_schedule": ("dps.stack.schedules",),
+    "optimizer": ("dps.stack",),
+    "lr_schedule": ("dps.stack",),
     "pruning": ("callbacks", "dps.pruning"),
     "callbacks": ("callbacks", "pytorch_lightning.callbacks"),
     "bookkeeping": ("callbacks",),
