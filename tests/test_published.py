@@ -38,6 +38,11 @@ def test_the_fine_grid_is_read_whole() -> None:
     assert results.k_star["steps_to_result"].round().tolist() == expected
 
 
+def test_what_was_trained_without_a_race_is_read_whole() -> None:
+    results = dps.load(FOLDER / "digits_whole")
+    assert results.trials["status"].value_counts().to_dict() == {"incomplete": 71, "complete": 28, "infeasible": 1}
+
+
 def test_they_name_no_place_of_a_machine() -> None:
     texts = [path for path in FOLDER.rglob("*") if path.suffix in (".csv", ".yaml", ".md", ".json")]
     assert len(texts) > 100
@@ -47,7 +52,7 @@ def test_they_name_no_place_of_a_machine() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mnist_simple_cnn_momentum", "digits_fine"])
+@pytest.mark.parametrize("name", ["mnist_simple_cnn_momentum", "digits_fine", "digits_whole"])
 def test_their_reports_are_of_these_records(name: str) -> None:
     report = pd.read_csv(FOLDER / name / "report" / "k_star.csv")
     pd.testing.assert_series_equal(report["steps_to_result"], dps.load(FOLDER / name).k_star["steps_to_result"])
