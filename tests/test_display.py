@@ -12,8 +12,9 @@ from command import dps, study
 from rich.console import Console
 
 from callbacks import StudyProgress
-from dps.engine import display
+from dps.engine import display, fit
 from dps.engine.display import Position, Shown
+from dps.engine.study import Study
 from dps.engine.sweep import Job, Sweep
 from dps.report import finished
 from dps.storage import ownership, records
@@ -133,14 +134,18 @@ def test_a_study_that_fails_says_so_at_once(tmp_path: Path, monkeypatch: pytest.
     assert "1 study in " in done.stdout and done.code == 1
 
 
-def test_the_end_shows_the_studies_that_can_be_read_and_names_the_others(tmp_path: Path) -> None:
-    sweep = ["-m", *SMALL, "batch_size=8,16", "hydra.sweeper.trials=2"]
-    done = dps(tmp_path, *sweep)
-    assert (done.code, done.stderr) == (0, "")  # nothing is drawn where there is no terminal
-    assert len(lines(done.stdout)) == 2 and "\x1b" not in done.stdout
-    path = study(tmp_path, 8) / records.FILE
-    path.write_bytes(path.read_bytes().replace(b"digits", b"letters", 1))
-    done = dps(tmp_path, *sweep)
+def test_the_end_shows_the_studies_that_can_be_read_and_names_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged_meanwhile(own: Study) -> None:
+        train(own)
+        if own.cfg.batch_size == 16:
+            path.write_bytes(path.read_bytes().replace(b"digits", b"letters", 1))
+
+    path, train = study(tmp_path, 8) / records.FILE, fit.fit
+    monkeypatch.setattr(fit, "fit", damaged_meanwhile)
+    done = dps(tmp_path, "-m", *SMALL, "batch_size=8,16", "hydra.sweeper.trials=2")
+    assert len(lines(done.stdout)) == 2 and "\x1b" not in done.stdout  # nothing is drawn where there is no terminal
     assert done.code == 1 and done.stderr.count("\n") == 1
     assert "1 of 2 studies failed" in done.stderr and f"{path} is damaged" in done.stderr
     assert "│         16 │" in done.stdout and "│          8 │" not in done.stdout

@@ -209,6 +209,10 @@ def test_a_study_that_fails_leaves_the_others(tmp_path: Path, monkeypatch: pytes
     assert "Next: dps-report outputs/digits_simple_cnn_momentum" in done.stdout
     other = dps(tmp_path, "-m", *SMALL, "batch_size=4,16", TWO_TRIALS, "max_steps=16")
     assert "max_steps is 32 there and 16 here" in other.stderr and "Next" not in other.stdout
+    record = study(tmp_path, 16) / records.FILE
+    record.write_bytes(record.read_bytes().replace(b"digits", b"letters", 1))
+    damaged = dps(tmp_path, "-m", *SMALL, "batch_size=4,16", TWO_TRIALS)
+    assert f"{record.relative_to(tmp_path)} is damaged" in damaged.stderr and damaged.stderr.count("\n") == 1
     assert not study(tmp_path, 4).exists()  # that of 16 was looked into before
 
 
