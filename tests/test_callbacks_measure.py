@@ -161,7 +161,7 @@ def test_every_logger_gets_the_values(tmp_path: Path) -> None:
 # ---- what they leave alone
 
 
-@pytest.mark.parametrize(("order", "sparsity"), [(BEFORE, "0"), (AFTER, "0.9")])
+@pytest.mark.parametrize(("order", "sparsity"), [pytest.param(BEFORE, "0", marks=pytest.mark.slow), (AFTER, "0.9")])
 def test_the_training_does_not_feel_them(tmp_path: Path, history: list[Weights], order: str, sparsity: str) -> None:
     without = rows(run(place(tmp_path, "without"), *TYPED, sparsity=sparsity))
     expected, history[:] = list(history), []
@@ -234,6 +234,7 @@ def test_jobs_of_one_study_write_to_the_same_files(tmp_path: Path) -> None:
         assert steps_of(study(tmp_path, 8), kind) == dict.fromkeys(range(3), steps)
 
 
+@pytest.mark.slow
 def test_another_precision_and_no_logger(tmp_path: Path) -> None:
     folder = run(tmp_path, *TYPED, AFTER, *INTERVALS, "trainer.precision=bf16-mixed", "logger=null")
     assert steps_of(folder, CURVES)[3] == [0, 4, 8]

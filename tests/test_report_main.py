@@ -247,6 +247,7 @@ def test_help_names_the_options(report: Report) -> None:
         assert word in printed
 
 
+@pytest.mark.slow
 def test_the_command_needs_neither_torch_nor_pyplot(sweep: Path) -> None:
     script = "import sys; from dps.report.main import main; main()\n"
     script += "sys.exit(', '.join({'torch', 'lightning', 'matplotlib.pyplot'} & set(sys.modules)) or 0)"
