@@ -56,8 +56,8 @@ def claim(
     ValueError, which ends with what to do, `elsewhere`, where the folder holds results of another configuration or of
     none, or cannot be written.
     """
-    # Also where it cannot be written.
-    if is_of(folder, cfg, metaparameters, elsewhere) and (trials is None or trials <= sweep_trials(folder)):
+    is_mine = _different(folder, cfg, metaparameters) == []
+    if is_mine and (trials is None or trials <= sweep_trials(folder)):  # also where it cannot be written
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -91,17 +91,21 @@ def is_of(folder: Path, cfg: DictConfig, metaparameters: Sequence[str], elsewher
     ValueError where its results are of another or of none, or where a process trains another in it.
     """
     has_results = (folder / records.FILE).exists() or any(folder.glob("*.ckpt"))  # which are written after it
-    different: list[str] = []
-    if (saved := configurations.read(folder)) is not None:
-        different = differences(saved, OmegaConf.to_container(cfg, resolve=True), metaparameters)
-        if not different:
-            return True
+    different = _different(folder, cfg, metaparameters)
+    if different == []:
+        return True
     if different and any(map(files.is_locked, (folder / HOME).glob(f"{JOBS}*.lock"))):
         raise ValueError(f"{folder} is being trained in another configuration ({', '.join(different)}); {elsewhere}")
     if has_results:
         what = f"of another configuration ({', '.join(different)})" if different else f"but no {configurations.FILE}"
         raise ValueError(f"{folder} holds results {what}; {elsewhere}")
     return False
+
+
+def _different(folder: Path, cfg: DictConfig, metaparameters: Sequence[str]) -> list[str] | None:
+    """Where the folder's configuration differs, in words; None where it has none."""
+    saved = configurations.read(folder)
+    return None if saved is None else differences(saved, OmegaConf.to_container(cfg, resolve=True), metaparameters)
 
 
 def _claim(folder: Path, cfg: DictConfig, overrides: Sequence[str]) -> None:
