@@ -17,7 +17,8 @@ def ended(command: Callable[[], object]) -> NoReturn:
     """Run a command, and end the process with its exit code once everything that waits for the end is done.
 
     Python would free all modules and objects first, one by one, which after `import torch` takes seconds. A signal that
-    comes meanwhile changes nothing in the exit code; what waits has `signals.LAST` seconds from then on.
+    comes meanwhile changes nothing in the exit code; what waits has `signals.LAST` seconds from then on, and from the
+    end of a command that a signal has stopped.
     """
     end = _End()
     atexit.register(end.now)  # as the first, it runs as the last
@@ -27,9 +28,9 @@ def ended(command: Callable[[], object]) -> NoReturn:
         command()
         end.code = 0
     except SystemExit as stop:
+        end.code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         if isinstance(stop, signals.Stopped):
             end.hurry()
-        end.code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         raise
     except BaseException:
         end.code = 1

@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         "each reaches the goal, and in how many steps at the median.",
         epilog="The same command again goes on where it stopped.",
     )
-    parser.add_argument("places", nargs="+", metavar="FOLDER", help="a study, a sweep with all of its, or several")
+    parser.add_argument("places", nargs="+", metavar="FOLDER", help="a study, a sweep, or several of them")
     parser.add_argument("options", nargs="*", metavar="KEY=VALUE", help="where to train, as data.root=FOLDER")
     parser.add_argument("--config-dir", type=Path, metavar="FOLDER", help="that of `dps`, where code of your own lies")
     parser.add_argument("--configurations", default="5", metavar="C", help="of each study, the best; default: 5")
