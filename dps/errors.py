@@ -78,6 +78,8 @@ def _by_its_words(error: BaseException, text: str) -> str:
     """What is wrong by an error that has no class of its own."""
     if several := re.match(r"Ambiguous value for argument '(.*?)' 1\.|Sweep parameters '(.*)' requires", text):
         return f"{several[1] or several[2]} stands for several values: only a sweep takes them, which is dps -m"
+    if removed := re.match(r"Interpolation key '(\S+)' not found", text):
+        return f"{removed[1]} has no value: every study needs it"
     if merging := re.match(r"Error merging override (.*)", text):
         return f"{merging[1]} {_unfit(str(error.__cause__))}"
     if match := re.match(r"Could not override '(\S+?)'|Key '\S+' is not in struct full_key: (\S+)", text):
