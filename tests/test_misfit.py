@@ -48,5 +48,5 @@ def test_a_linear_curve_has_no_exponent() -> None:
 
 
 def test_too_few_batch_sizes_know_no_misfit() -> None:
-    three = noisy(np.random.default_rng(3), B[:3], 1, (2e4, 80), 0.1)
-    assert math.isnan(misfit(three)) and np.isnan(exponent(three)).all()
+    few = [noisy(np.random.default_rng(3), B[:size], 1, (2e4, 80), 0.1) for size in (3, 4)]
+    assert all(math.isnan(misfit(curve)) and np.isnan(exponent(curve)).all() for curve in few)

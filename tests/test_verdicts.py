@@ -16,7 +16,7 @@ from dps.analysis.claims.predicted_ratio import theory_gives_the_ratio
 from dps.analysis.claims.smoothness import sparse_is_less_smooth
 from dps.analysis.claims.steps_ratio import sparse_takes_longer
 
-DRAWS = 100
+DRAWS = 1000
 MOST_WRONG = int(binom.ppf(0.999, DRAWS, 0.05))  # of which a rate of 5% gives more once in a thousand tests
 HOLDS, FAILS = "holds", "does not hold"
 WRONG = {"true": {FAILS}, "false": {HOLDS}, "border": {HOLDS, FAILS}}

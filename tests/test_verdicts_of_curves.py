@@ -15,7 +15,7 @@ from dps.analysis.claims.critical_batch import larger_critical_batch
 from dps.analysis.claims.momentum import momentum_helps
 from dps.analysis.claims.three_regions import has_regions
 
-CURVES = 60
+CURVES = 1000
 
 pytestmark = pytest.mark.slow
 

@@ -70,7 +70,7 @@ def _fitted(curve: Curve) -> dict[str, Any]:
         "c1": found.c1,
         "c2": found.c2,
         "critical_batch_size": found.critical_batch_size,
-        "critical_20": critical_at_overhead(curve, found.sigma),
+        "critical_20": critical_at_overhead(curve, found),
         "exponent": exponent(curve),
     }
     return row | _columns(numbers) | {"misfit_p": misfit(curve), "noise": found.sigma, "interval": found.interval}

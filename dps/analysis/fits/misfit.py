@@ -17,14 +17,14 @@ from dps.analysis.fits.profile import CRITICAL_BATCH_SIZE, EXPONENT, Profile, pr
 from dps.analysis.theory import LEAST_BATCH_SIZES
 
 Floats = NDArray[np.float64]
-LEAST_FOR_EXPONENT = 4  # batch sizes
+LEAST_FOR_EXPONENT = 5  # batch sizes
 EXPONENTS = np.linspace(-math.log(8), math.log(8), 49)  # natural logarithms, the theory's 1 in the middle
 
 
 def misfit(curve: Curve) -> float:
     """The p-value of c1 / B + c2, against any other curve where there are replicates, else against its wider family.
 
-    nan where there are no degrees of freedom: fewer than three batch sizes, or four with one replicate.
+    nan with fewer than three batch sizes, or five with one replicate: with four it could hardly be small.
     """
     if len(curve.known()) < LEAST_BATCH_SIZES:
         return math.nan
@@ -71,7 +71,7 @@ def exponent(curve: Curve) -> Estimate:
     """a of K* = (c1^a / B^a + c2^a)^(1/a), at which the curve bends the more sharply the larger a is.
 
     a is looked for from 1/8 to 8; an end beyond is zero or infinite. nan where neither end is known, and with fewer
-    than four batch sizes.
+    than five batch sizes.
     """
     if len(curve.known()) < LEAST_FOR_EXPONENT:
         return Estimate(math.nan)
