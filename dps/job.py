@@ -13,6 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from dps import durations, errors, signals
+from dps.engine import hydras_part
 from dps.engine.composed import run_composed, title
 from dps.engine.overrides import understood
 from dps.storage import records
@@ -30,7 +31,8 @@ def _understood_job() -> None:
         print(f"dps {version('dps')}")
         return
     sys.argv = understood(sys.argv)
-    job()
+    with hydras_part.guarded():
+        job()
 
 
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")

@@ -9,14 +9,15 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from dps import errors, stages
-from dps.engine import targets
+from dps.engine import hydras_part, targets
 from dps.engine.named import named
 from dps.engine.study import Study
 
 
 def run_command_line() -> None:
     """Measure what the command line asks for."""
-    errors.run_command("dps-bench", _bench)
+    with hydras_part.guarded():
+        errors.run_command("dps-bench", _bench)
 
 
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="bench")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import InterpolationResolutionError
+from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
 from dps.engine import targets
 from dps.engine.arguments import check_arguments
@@ -31,7 +31,7 @@ def check(cfg: DictConfig) -> None:
     """Raise a ValueError that names the option, its value and what would be right."""
     _check_surroundings()
     _check_missing(cfg)
-    given = _plain(cfg)
+    given = plain(cfg)
     targets.refuse_foreign(given)
     _refuse_second_keys(given)
     if "goal" not in (given.get("callbacks") or {}):
@@ -75,17 +75,17 @@ def _missing(node: Any, prefix: str = "") -> Iterator[str]:
         yield from _missing(value, f"{prefix}{name}.")
 
 
-def _plain(node: Any) -> Any:
+def plain(node: Any) -> Any:
     """Dictionaries, lists and values; ... for one that follows from a job which has not begun, and is checked then."""
     if isinstance(node, DictConfig):
         found = {}
         for key in node:
             try:
-                found[str(key)] = _plain(node[key])
-            except InterpolationResolutionError:
+                found[str(key)] = plain(node[key])
+            except (InterpolationResolutionError, MissingMandatoryValue):
                 found[str(key)] = ...
         return found
-    return [_plain(one) for one in node] if isinstance(node, ListConfig) else node
+    return [plain(one) for one in node] if isinstance(node, ListConfig) else node
 
 
 def _refuse_second_keys(given: dict[str, Any]) -> None:

@@ -9,13 +9,13 @@ import importlib.machinery
 import os
 import pkgutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dps.protocol.values import require
 
-HOLDS = {
+HOLDS: Mapping[str, Sequence[str]] = {
     "data": ("dps.data",),
     "model": ("dps.models", "torch.nn", "torchvision.models"),
     "optimizer": ("dps.stack",),
@@ -75,12 +75,12 @@ def _config_dirs(runtime: Any) -> list[Path]:
     return [Path(source.path) for source in runtime.config_sources if source.provider == "command-line"]
 
 
-def refuse_foreign(given: Mapping[str, Any]) -> None:
+def refuse_foreign(given: Mapping[str, Any], holds: Mapping[str, Sequence[str]] = HOLDS) -> None:
     """ValueError that names the first `_target_` of a plain configuration which its group may not hold."""
     for group, part in given.items():
         for option, target in _targets(part, group):
-            if not isinstance(target, str) or not _is_in(target, (*HOLDS.get(group, ()), *_allowed())):
-                raise _foreign(option, target, group)
+            if not isinstance(target, str) or not is_in(target, (*holds.get(group, ()), *_allowed())):
+                raise _foreign(option, target, group, holds)
 
 
 def load(option: str, target: str) -> Any:
@@ -92,8 +92,8 @@ def load(option: str, target: str) -> Any:
         reason = " ".join(str(error).split())
         raise ValueError(f"{option}={target} cannot be imported: {reason}") from error
     home = f"{getattr(found, '__module__', None)}.{getattr(found, '__qualname__', None)}"
-    if not callable(found) or not _is_in(home, (*HOLDS.get(group, ()), *_allowed())):
-        raise _foreign(option, target, group)
+    if not callable(found) or not is_in(home, (*HOLDS.get(group, ()), *_allowed())):
+        raise _foreign(option, target, group, HOLDS)
     return found
 
 
@@ -117,7 +117,8 @@ def _allowed() -> list[str]:
     return [name.strip() for name in os.environ.get(ALLOWED, "").split(",") if name.strip()]
 
 
-def _is_in(name: str, homes: Iterable[str]) -> bool:
+def is_in(name: str, homes: Iterable[str]) -> bool:
+    """Whether a name is one of these homes, or lies in one."""
     return any(f"{name}.".startswith(f"{home}.") for home in homes)
 
 
@@ -141,13 +142,13 @@ def _modules(place: Path) -> Iterator[str]:
             yield module.name
 
 
-def _foreign(option: str, target: Any, group: str) -> ValueError:
-    if group not in HOLDS:
+def _foreign(option: str, target: Any, group: str, holds: Mapping[str, Sequence[str]]) -> ValueError:
+    if group not in holds:
         return ValueError(f"{option}={target} is not allowed: {group} takes plain values alone")
     for file in (Path(folder, f"{target}".partition(".")[0] + ".py") for folder in _imported()):
         if file.exists():
             return ValueError(f"{option}={target} is not allowed: Python has another module {file.stem}: rename {file}")
     return ValueError(
-        f"{option}={target} is not allowed: {group} takes what lies in {', '.join(HOLDS[group])}, in the folder of "
+        f"{option}={target} is not allowed: {group} takes what lies in {', '.join(holds[group])}, in the folder of "
         f"--config-dir or beside it, or in a package that the environment variable {ALLOWED} names"
     )
