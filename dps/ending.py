@@ -17,8 +17,8 @@ def ended(command: Callable[[], object]) -> NoReturn:
     """Run a command, and end the process with its exit code once everything that waits for the end is done.
 
     Python would free all modules and objects first, one by one, which after `import torch` takes seconds. A signal that
-    comes meanwhile changes nothing in the exit code; what waits has `signals.LAST` seconds from then on, and from the
-    end of a command that a signal has stopped.
+    comes meanwhile changes nothing in the exit code; what waits has `signals.LAST` seconds from then on, and what is
+    left of `signals.WITHIN` from the end of a command that a signal has stopped.
     """
     end = _End()
     atexit.register(end.now)  # as the first, it runs as the last
@@ -30,7 +30,7 @@ def ended(command: Callable[[], object]) -> NoReturn:
     except SystemExit as stop:
         end.code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         if isinstance(stop, signals.Stopped):
-            end.hurry()
+            end.hurry(signals.seconds_left())
         raise
     except BaseException:
         end.code = 1
@@ -52,16 +52,16 @@ class _End:
                 stream.flush()
         os._exit(1 if self.code is None else self.code)
 
-    def hurry(self) -> None:
-        """Give what waits for the end a last few seconds."""
+    def hurry(self, seconds: float) -> None:
+        """Give what waits for the end these last seconds."""
         self.is_hurried = True
-        signal.setitimer(signal.ITIMER_REAL, signals.LAST)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def received(self, number: int, frame: FrameType | None) -> None:
         """Takes the signals that the command does not take: those before it, and those that come once it has ended."""
         if self.code is None:
             self.code = signals.Stopped(number).exit_code
         elif not self.is_hurried:
-            self.hurry()
+            self.hurry(signals.LAST)
             return
         self.now()

@@ -1,11 +1,13 @@
 """Signals that ask a process to end: Ctrl-C, SIGTERM, and SIGUSR1, which a cluster sends before time is up."""
 
 import ctypes
+import math
 import os
 import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -14,7 +16,8 @@ from typing import Any
 
 NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGUSR1: "SIGUSR1"}
 PATIENCE = 7.0  # seconds after the first signal in which training may finish its step and save
-LAST = 2.0  # further seconds to unwind
+LAST = 2.0  # further seconds to unwind, and for what waits for the end of the process
+WITHIN = 9.8  # seconds after the first signal in which all of it has ended
 AGAIN = 0.01  # seconds until Stopped is raised again where Python has thrown it away
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 COMMAND = "DPS_COMMAND"  # an environment variable: the process of the command, for the jobs that it starts
@@ -42,6 +45,7 @@ class _State:
 
     command: str | None = None
     number: int | None = None
+    since = math.inf  # seconds of time.monotonic at that signal
     finishes_step = False
     overdue = False
     ends_with_command = False
@@ -106,6 +110,11 @@ def _end_after(process: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def seconds_left() -> float:
+    """How long what waits for the end of a process that a signal has stopped may take."""
+    return max(AGAIN, min(LAST, _State.since + WITHIN - time.monotonic()))
+
+
 def finish_steps() -> None:
     """From here on the first signal lets the step end: whoever ends steps asks `stop_asked` and raises Stopped."""
     if _State.command is not None:
@@ -134,7 +143,7 @@ def _listen() -> None:
 def _received(number: int, frame: FrameType | None) -> None:
     is_first = _State.number is None
     if is_first:
-        _State.number = number
+        _State.number, _State.since = number, time.monotonic()
         signal.setitimer(signal.ITIMER_REAL, PATIENCE)
     if not (is_first and _State.finishes_step):
         raise Stopped(number)

@@ -87,3 +87,33 @@ def test_a_signal_at_the_end_leaves_the_exit_code(sent: signal.Signals, last: st
             running.send_signal(sent)
         assert running.wait(20) == code
         assert time.monotonic() - begun < 10
+
+
+STUBBORN = """
+import atexit, time
+from dps import ending, signals
+
+def command():
+    with signals.stopping("name"):
+        atexit.register(time.sleep, 30)
+        signals.finish_steps()
+        print("a step that never ends", flush=True)
+        try:
+            time.sleep(60)
+        finally:
+            time.sleep(1.8)  # unwinds
+
+ending.ended(command)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.fault("a signal while the step, the way out and the end all take too long")
+def test_a_command_ends_within_ten_seconds_whatever_it_waits_for() -> None:
+    with subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        running.stdout.readline()
+        sent = time.monotonic()
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(20) == 143
+        assert time.monotonic() - sent < 10

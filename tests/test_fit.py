@@ -18,6 +18,7 @@ from torch import Tensor
 
 from dps.data import StudyData, sources
 from dps.engine import fit
+from dps.engine.checkpoint_io import StudyCheckpoints
 from dps.engine.module import StudyTask
 from dps.models import SimpleCNN, initialise
 from dps.protocol.goal import GoalCheck
@@ -410,6 +411,16 @@ def test_training_goes_on_from_the_checkpoint_before_a_damaged_one(
     assert first_steps == [5]  # the newest was of step 6
     pd.testing.assert_frame_equal(rows(study(stopped, 8)), afresh)
     assert not list(stopped.rglob("*.ckpt"))
+
+
+@pytest.mark.fault("a damaged or lost checkpoint")
+def test_a_damaged_checkpoint_never_takes_the_place_of_the_one_before(stopped: Path) -> None:
+    flip_a_bit(checkpoint(stopped))
+    io = StudyCheckpoints()
+    resumed = io.load_checkpoint(checkpoint(stopped))
+    io.save_checkpoint(resumed, checkpoint(stopped))
+    flip_a_bit(checkpoint(stopped))
+    assert io.load_checkpoint(checkpoint(stopped))["global_step"] == resumed["global_step"] == 5
 
 
 @pytest.mark.fault("a damaged or lost checkpoint")

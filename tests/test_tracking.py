@@ -116,6 +116,17 @@ def test_a_logger_that_fails_is_dropped_with_one_warning(monkeypatch: pytest.Mon
 
 
 @pytest.mark.fault("a tracker that fails")
+def test_a_logger_that_cannot_be_made_stops_no_study(tmp_path: Path) -> None:
+    (tmp_path / "lab" / "logger").mkdir(parents=True)
+    (tmp_path / "lab" / "logger" / "own.yaml").write_text("own:\n  _target_: lab_loggers.Own\n")
+    code = "class Own:\n    def __init__(self):\n        raise ConnectionError('no answer from the server')\n"
+    (tmp_path / "lab" / "lab_loggers.py").write_text(code)
+    done = dps(tmp_path, "--config-dir=lab", "logger=own", *TYPED[:-1], "optimizer.lr=1e-6", "max_steps=4")
+    assert (done.code, done.stderr) == (0, "") and len(rows(study(tmp_path, 8))) == 1
+    assert "Own is dropped, and the study goes on: " in (study(tmp_path, 8) / "dps.log").read_text()
+
+
+@pytest.mark.fault("a tracker that fails")
 def test_a_full_disk_under_the_curves_stops_no_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def save(self: ExperimentWriter) -> None:
         raise OSError(28, "No space left on device", "metrics.csv")

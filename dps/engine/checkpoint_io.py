@@ -29,6 +29,7 @@ class StudyCheckpoints(CheckpointIO):
         with checkpoints.newest_whole(Path(path)) as (found, file):
             if found != Path(path):
                 log.warning("%s is damaged or lost: training goes on from the one before, %s", path, found.name)
+                Path(path).unlink(missing_ok=True)  # else the next one written would put it in the other's place
             loaded: dict[str, Any] = torch.load(io.BytesIO(file.read()), map_location, weights_only=True)
             return loaded
 

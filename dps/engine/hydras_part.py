@@ -50,9 +50,7 @@ def refuse(hydra: DictConfig) -> None:
         _refuse_in_logging(given[name], f"hydra.{name}")
     for name in given["job"]["env_set"]:
         if str(name).upper().startswith(CODE) and name not in OURS:
-            raise ValueError(
-                f"hydra.job.env_set.{name} is not allowed: set the environment variable where you type dps"
-            )
+            raise ValueError(f"hydra.job.env_set.{name} is not allowed: set the variable where dps is typed")
 
 
 def _refuse_in_logging(node: Any, option: str) -> None:

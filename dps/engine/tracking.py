@@ -15,6 +15,7 @@ from dps.engine.study import Study
 from dps.errors import one_line
 
 log = logging.getLogger(__name__)
+DROPPED = "%s is dropped, and the study goes on: %s"
 
 
 @Logger.register
@@ -48,18 +49,29 @@ class Tracker:
             return self._drop(error)
 
     def _drop(self, error: Exception) -> None:
-        log.warning("%s is dropped, and the study goes on: %s", type(self._logger).__name__, one_line(error))
+        log.warning(DROPPED, type(self._logger).__name__, one_line(error))
         dropped, self._logger = self._logger, DummyLogger()
         with suppress(Exception):  # of what has failed already
             dropped.finalize("failed")
 
 
 def trackers(study: Study) -> list[Tracker]:
-    """The study's, by its configuration: one logger, or several by name; one that is `_partial_` is given the study."""
+    """The study's, by its configuration: one logger, or several by name; one that is `_partial_` is given the study.
+
+    Without those that cannot be made, as where one looks for its server at once.
+    """
     configured = study.cfg.get("logger") or {}
     parts = [configured] if "_target_" in configured else list(configured.values())
-    made = [instantiate(part) for part in parts]
-    return [Tracker(one(study) if isinstance(one, partial) else one) for one in made]
+    return [tracker for part in parts if (tracker := _made(part, study)) is not None]
+
+
+def _made(part: Any, study: Study) -> Tracker | None:
+    try:
+        one = instantiate(part)
+        return Tracker(one(study) if isinstance(one, partial) else one)
+    except Exception as error:
+        log.warning(DROPPED, part["_target_"].rpartition(".")[2], one_line(error))
+        return None
 
 
 @contextmanager

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 TRIALS = "dps.engine.wandb_trials.WandbTrials"
 SECONDS_FOR_REPORT = 600
+REPORT = "from dps import signals; signals.end_with_command(); from dps.report.main import main; main()"
 
 
 def summarise(jobs: Sequence[JobReturn]) -> None:
@@ -49,8 +50,8 @@ def _loggers(cfg: DictConfig | None) -> list[Any]:
 
 
 def _report(folders: Sequence[Path], report: Path) -> None:
-    """The report, by the command that anyone would type; RuntimeError with its sentence where there is none."""
-    command = [sys.executable, "-m", "dps.report.main", *map(str, folders), "--output", str(report)]
+    """The report, as the command dps-report makes it; RuntimeError with its sentence where there is none."""
+    command = [sys.executable, "-c", REPORT, *map(str, folders), "--output", str(report)]
     safe = {**os.environ, "PYTHONSAFEPATH": "1"}  # else a module of the user's, where they are, stands in for ours
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=SECONDS_FOR_REPORT, env=safe)
     if done.returncode:
