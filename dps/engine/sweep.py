@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from dps.engine.study import Study
+from dps.stages import Stages
 from dps.storage import records
+
+QUIET_SECONDS = 5.0  # in which data are read without a word
 
 
 @dataclass
@@ -47,6 +51,15 @@ def planned(folder: Path, title: str, cfg: DictConfig, workload: str) -> Job:
     else:
         job.trials -= len(there)
     return job
+
+
+def read_data(studies: Iterable[Study]) -> None:
+    """Read the data of each study, once where they are the same; ValueError where they are not there, or damaged."""
+    different = {OmegaConf.to_yaml(study.cfg.data, resolve=True): study for study in studies}
+    with Stages("dps", QUIET_SECONDS) as at:
+        at("reads the data, which all studies need")
+        for study in different.values():
+            study.data().prepare_data()
 
 
 class Sweep:

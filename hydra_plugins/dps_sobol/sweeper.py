@@ -137,10 +137,10 @@ class SobolSweeper(Sweeper):
         from dps.engine.named import named
         from dps.engine.overrides import refuse_renaming
         from dps.engine.study import Study
-        from dps.engine.sweep import planned
+        from dps.engine.sweep import planned, read_data
 
         targets.allow_own(self.master_config.hydra.runtime)
-        found = []
+        found, to_train = [], []
         for number, job in enumerate(jobs):
             refuse_renaming(job)
             cfg = self._compose(job)
@@ -153,11 +153,14 @@ class SobolSweeper(Sweeper):
             cfg.hydra.job.num = cfg.hydra.job.id = number  # as the launcher does
             folder = Path(str(cfg.hydra.sweep.dir), str(cfg.hydra.sweep.subdir))
             study = Study.parse(named(own, choices, folder))
-            if choices["hydra/launcher"] in LAUNCHERS_HERE or self._ray_is_here():
+            is_here = choices["hydra/launcher"] in LAUNCHERS_HERE or self._ray_is_here()
+            if is_here:
                 devices.check(own.trainer)
             with suppress(InterpolationResolutionError):  # of what only the job has, which looks itself
                 study.refuse_another()
             found.append(planned(folder, cfg.hydra.job.env_set.DPS_STUDY, own, choices["workload"]))
+            to_train += [study] if is_here and not found[-1].is_over else []
+        read_data(to_train)
         return found
 
     def _ray_is_here(self) -> bool:
