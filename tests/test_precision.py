@@ -37,16 +37,19 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     return found
 
 
-def test_products_and_convolutions_have_one_precision(tmp_path: Path, seen: list[tuple[str, ...]]) -> None:
+@pytest.mark.parametrize(("precision", "on_gpu"), [("tf32", "tf32"), ("bf16", "none")])
+def test_products_and_convolutions_have_one_precision(
+    tmp_path: Path, seen: list[tuple[str, ...]], precision: str, on_gpu: str
+) -> None:
     BACKENDS.fp32_precision = "tf32"  # what another program, or an earlier study, may have left
     assert dps(tmp_path, *SMALL).code == 0
     assert set(seen) == {("ieee",) * 4}
     seen.clear()
     (tmp_path / "other").mkdir()
-    assert dps(tmp_path / "other", *SMALL, "precision=tf32").code == 0
-    assert set(seen) == {("tf32",) * 4}
+    assert dps(tmp_path / "other", *SMALL, f"precision={precision}").code == 0
+    assert set(seen) == {(precision, precision, on_gpu, on_gpu)}
     path = study(tmp_path / "other", 8) / ".hydra" / "environment.yaml"
-    assert OmegaConf.load(path)[0].float32_convolutions == "tf32"
+    assert OmegaConf.load(path)[0].float32_convolutions == precision
 
 
 def test_results_of_another_precision_are_not_mixed(tmp_path: Path) -> None:

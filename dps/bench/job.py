@@ -39,7 +39,7 @@ def _measure(cfg: DictConfig) -> None:
     from dps.engine.memory import keep_freed_memory
 
     quieten_lightning()
-    set_precision(cfg.precision)
+    set_precision(cfg.precision, cfg.trainer.accelerator)
     console = Console(width=None if sys.stdout.isatty() else 120)
     with stages.Stages("dps-bench") as at, tempfile.TemporaryDirectory() as folder:
         at("reads the data")

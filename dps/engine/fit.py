@@ -44,7 +44,7 @@ def fit_here(study: Study) -> pl.Trainer:
     """Train the missing trials in this process, as the rank it is; the trainer comes back with its task."""
     quieten_lightning()
     keep_freed_memory()
-    set_precision(study.cfg.precision)
+    set_precision(study.cfg.precision, study.cfg.trainer.accelerator)
     if study.cfg.trainer.precision == "bf16-mixed":
         log.warning("trainer.precision=bf16-mixed is not the study's protocol, which is 32-true: K* may differ")
     saved = study.checkpoint if checkpoints.exists(study.checkpoint) else None
@@ -110,14 +110,15 @@ def _trainer(study: Study) -> pl.Trainer:
     return trainer
 
 
-def set_precision(precision: str) -> None:
+def set_precision(precision: str, accelerator: str) -> None:
     """How float32 convolutions and matrix products are computed, alike on every device: ieee, tf32 or bf16.
 
-    ValueError where the device has no such products: torch's own default would be taken in silence.
+    ValueError where the trainer's accelerator has no such products: torch's own default would be taken in silence.
     """
     backends: Any = torch.backends
     backends.fp32_precision = precision
-    own = (backends.cuda.matmul, backends.cudnn.conv) if torch.cuda.is_available() else (backends.mkldnn.matmul,)
+    of_cpu, of_gpu = (backends.mkldnn.matmul, backends.mkldnn.conv), (backends.cuda.matmul, backends.cudnn.conv)
+    own = of_cpu if accelerator == "cpu" or not torch.cuda.is_available() else of_gpu
     require({one.fp32_precision for one in own} == {precision}, "precision", precision, "ieee or tf32 on a GPU")
 
 
