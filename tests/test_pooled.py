@@ -10,7 +10,7 @@ from report_results import WHOLE, study
 from scipy import stats
 
 from dps.analysis import k_star
-from dps.analysis.pooled import geometric_mean, one_more, pooled
+from dps.analysis.pooled import geometric_mean, one_more, over_dense, pooled
 
 
 def frame(*rows: dict[str, Any]) -> pd.DataFrame:
@@ -82,6 +82,32 @@ def test_replicates_are_pooled_and_what_did_not_arrive_leaves_k_star_open() -> N
     assert math.isnan(unreached["steps_to_result"]) and (unreached["replicates"], unreached["reached"]) == (2, 1)
     assert single["steps_to_result"] == 608 and math.isnan(single["steps_to_result_low"])
     assert (half["replicates"], half["steps_to_result"], half["state"]) == (1, 3000, "finished")
+
+
+def test_a_ratio_is_that_of_the_replicates_which_both_networks_have() -> None:
+    dense = [study(16, 0.0, steps, replicate=r) for r, steps in enumerate((1000, 2000, 8000))]
+    dense += [study(64, 0.0, 500), study(64, 0.0, 700, replicate=1)]
+    sparse = [study(16, 0.9, steps, replicate=r) for r, steps in enumerate((3000, 4000))]
+    sparse += [study(16, 0.9, 9000, replicate=2, state="running"), study(64, 0.9, 1000, replicate=1)]
+    whole, single = over_dense(frame(*dense, *sparse)).to_dict("records")
+    logs = np.log([3, 2])
+    expected = stats.t.interval(0.95, 1, logs.mean(), logs.std(ddof=1) / math.sqrt(2))
+    assert (whole["batch_size"], whole["sparsity"], whole["ratio"]) == (16, 0.9, pytest.approx(math.sqrt(6)))
+    assert (whole["ratio_low"], whole["ratio_high"]) == pytest.approx(tuple(np.exp(expected)))
+    assert single["ratio"] == pytest.approx(1000 / 700) and math.isnan(single["ratio_low"])
+
+
+def test_a_ratio_is_not_known_where_a_replicate_of_both_did_not_reach_the_goal() -> None:
+    dense = [study(16, 0.0, 1000, replicate=r) for r in (0, 1)]
+    assert over_dense(frame(*dense, study(16, 0.9, 3000), study(16, 0.9, None, replicate=1))).empty
+    assert over_dense(frame(*dense)).empty
+
+
+def test_equal_ratios_are_as_sure_as_the_checks_of_both_are_close() -> None:
+    """The logarithms of K* are rounded by 16 / 64 and 16 / 32 of them."""
+    found = over_dense(frame(*(study(16, s, k, replicate=r) for s, k in ((0.0, 32), (0.9, 64)) for r in (0, 1))))
+    half = stats.t.ppf(0.975, 1) * math.hypot(16 / 64, 16 / 32) / math.sqrt(12) / math.sqrt(2)
+    assert math.log(found["ratio_high"][0] / 2) == pytest.approx(half)
 
 
 @pytest.mark.parametrize("finishers", [1, 3, 8])

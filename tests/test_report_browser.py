@@ -212,6 +212,31 @@ def test_trials_are_filtered_sorted_and_shown_a_page_at_a_time(tab: Any) -> None
     assert head.get_attribute("aria-sort") == "descending"
 
 
+def test_a_confirmed_k_star_has_its_interval_up_to_the_top_where_that_has_no_upper_end(
+    browser: Any, tmp_path: Path
+) -> None:
+    made_up = results([study(b, 0.0, 4000 // b) for b in (16, 64)], [], [])
+    shared = {"median_steps": 300, "median_low": 200, "success_rate": 0.8, "success_low": 0.5, "success_high": 0.9}
+    shared |= {"seeds": 24, "max_steps": 4000, "replicate": 0, "trial": 2}
+    rows = [pd.Series({**shared, "median_high": high}, dtype=object) for high in (400, None)]
+    made_up = replace(made_up, confirmed=dict(zip(made_up.studies["folder"], rows, strict=True)))
+    image = io.BytesIO()
+    Figure().savefig(image, format="png")
+    (stem,) = charts(made_up)
+    (tmp_path / "index.html").write_text(page(made_up, [], [(stem, "Caption.", image.getvalue())], tmp_path))
+    opened = browser.new_page()
+    opened.goto((tmp_path / "index.html").as_uri())
+    bars = opened.locator("header .chart .mark-rule.role-mark line")
+    sync_api.expect(bars).to_have_count(2)
+    frame = opened.locator("header .chart .role-frame .background").first.bounding_box()
+    bounded, unbounded = (one.bounding_box() for one in bars.all())
+    assert unbounded["y"] == pytest.approx(frame["y"], abs=1) and bounded["y"] > frame["y"] + 5
+    assert bounded["height"] > 5 and unbounded["x"] > bounded["x"]
+    opened.get_by_label("confirmed K*", exact=True).uncheck()
+    sync_api.expect(bars).to_have_count(0)
+    opened.close()
+
+
 def test_without_javascript_the_pictures_and_the_tables_are_there(browser: Any, address: str) -> None:
     opened = browser.new_page(java_script_enabled=False, viewport={"width": 360, "height": 800})
     opened.goto(address)

@@ -100,7 +100,8 @@ def test_a_study_that_never_reached_the_goal_is_left_out_and_named() -> None:
     results.studies.loc[lost, "steps_to_result"] = pd.NA
     ((_, caption, figure),) = draw(results, ["1"])
     assert [x for x, _ in points(shown(figure)["90% sparse"], "90% sparse")] == [8, 16]
-    assert "No trial reached the goal in 1 of 6 studies (batch size 4, 90% sparse)." in caption
+    said = "In 1 of 6 studies no trial of a replicate reached the goal, so that K* is not known"
+    assert f"{said} (batch size 4, 90% sparse)." in caption
 
 
 def test_no_fit_is_drawn_where_none_is_known_and_one_study_is_enough() -> None:
@@ -496,15 +497,85 @@ def test_costs_are_steps_examples_and_seconds_of_the_best_trials() -> None:
             assert points(axes, NAMES[sparsity]) == near((b, k * factor(b)) for b, k in of(steps, sparsity))
 
 
-def test_a_confirmed_k_star_is_a_point_with_its_interval_beside_k_star() -> None:
-    results = made_up(made_up_trials((4, 16, 64), (0.0,)))
-    folder = results.studies["folder"][1]
-    row = {"median_steps": 9000, "median_low": 8000, "median_high": 10000, "success_rate": 1.0, "success_low": 0.86}
+def with_confirmed(results: Results, batch_size: int, low: int | None, high: int | None, steps: int = 9000) -> Results:
+    """The results, with this confirmed K* of the first study of each workload at the batch size."""
+    row = {"median_steps": steps, "median_low": low, "median_high": high, "success_rate": 1.0, "success_low": 0.86}
     row |= {"success_high": 1.0, "seeds": 24, "max_steps": 40000, "replicate": 0, "trial": 2}
-    results = replace(results, confirmed={folder: pd.Series(row, dtype=object)})
+    places = results.studies[results.studies["batch_size"] == batch_size].drop_duplicates("workload")
+    return replace(results, confirmed={folder: pd.Series(row, dtype=object) for folder in places["folder"]})
+
+
+def heads(axes: Axes) -> list[float]:
+    """Where arrow heads stand at the frame's top."""
+    return [float(x) for line in axes.lines if line.get_marker() == "^" for x, y in xy(line) if y == 1]
+
+
+def test_a_confirmed_k_star_is_a_point_with_its_interval_beside_k_star() -> None:
+    results = with_confirmed(made_up(made_up_trials((4, 16, 64), (0.0,))), 16, 8000, 10000)
     panel = shown(only(results, "1"))["dense"]
-    batch_size = int(results.studies["batch_size"][1])
-    assert points(panel, "confirmed K*") == [(batch_size, 9000)]
-    assert uprights(panel) == [(batch_size, 8000, 10000)]
+    assert points(panel, "confirmed K*") == [(16, 9000)]
+    assert uprights(panel) == [(16, 8000, 10000)] and heads(panel) == []
     low, high = panel.get_ylim()
     assert low < 9000 < high
+
+
+@pytest.mark.parametrize(("low", "words"), [(8000, True), (None, False)])
+def test_an_interval_without_an_upper_end_goes_up_to_an_arrow_head_at_the_frame(low: int | None, words: bool) -> None:
+    results = with_confirmed(made_up(made_up_trials((4, 16, 64), (0.0,))), 16, low, None)
+    ((_, caption, figure),) = draw(results, ["1"])
+    panel = shown(figure)["dense"]
+    assert points(panel, "confirmed K*") == [(16, 9000)]
+    assert [(x, start) for x, start, end in uprights(panel) if end > panel.get_ylim()[1]] == [(16, 8000)] * words
+    assert heads(panel) == [16] * words and ("arrow head" in caption) == words
+    tight = figure.get_tightbbox()
+    assert tight is not None and tight.y1 <= figure.get_size_inches()[1] + 0.01
+
+
+def test_a_confirmed_k_star_is_shown_where_a_search_did_not_reach_the_goal() -> None:
+    results = made_up(replicated(made_up_trials((4, 16, 64), (0.0, 0.9)), (1, 2)))
+    of_dense = (results.studies["batch_size"] == 16) & (results.studies["sparsity"] == 0)
+    results.studies.loc[of_dense & (results.studies["replicate"] == 1), "steps_to_result"] = pd.NA
+    panel = shown(only(with_confirmed(results, 16, 8000, 10000), "1"))["dense"]
+    assert [x for x, _ in points(panel, "dense")] == [4, 64]
+    assert points(panel, "confirmed K*") == [(16, 9000)] and (16, 8000, 10000) in uprights(panel)
+
+
+def test_a_confirmed_k_star_is_shown_where_no_search_reached_the_goal() -> None:
+    results = made_up(made_up_trials((4, 16), (0.0,)))
+    results.studies["steps_to_result"] = pd.array([pd.NA] * len(results.studies), dtype="Int64")
+    assert not drawn(results, "1")
+    panels = shown(only(with_confirmed(results, 16, 8000, 10000), "1"))
+    assert list(panels) == ["dense"] and points(panels["dense"], "confirmed K*") == [(16, 9000)]
+
+
+def test_optimizers_are_compared_by_their_confirmed_k_star_too() -> None:
+    results = with_confirmed(
+        made_up(optimizers("sgd", "momentum", batch_sizes=(4, 16), sparsities=(0.0,))), 16, 8000, None
+    )
+    ((_, caption, figure),) = draw(results, ["2"])
+    panel = shown(figure)["dense"]
+    diamonds = [one for one in panel.lines if one.get_label() == "confirmed K*" and len(xy(one))]
+    assert [xy(one).tolist() for one in diamonds] == [[[16, 9000]]] * 2 and heads(panel) == [16, 16]
+    assert [one.get_color() for one in diamonds] == [line(panel, name).get_color() for name in ("SGD", "Momentum")]
+    assert panel.get_ylim()[1] > 9000 and "arrow head" in caption
+
+
+def test_ratios_are_of_the_replicates_that_both_networks_have() -> None:
+    """Replicates twice and four times as slow as the first, of the sparse network not the slowest."""
+    trials = made_up_trials((4, 16, 64), (0.0, 0.9))
+    steps = k_star(trials)
+    three = replicated(trials, (1, 2, 4))
+    lacking = three[(three["sparsity"] == 0) | (three["replicate"] < 2) | (three["batch_size"] == 64)]
+    lacking = lacking[(lacking["sparsity"] == 0) | (lacking["replicate"] < 1) | (lacking["batch_size"] != 16)]
+    ((_, caption, figure),) = draw(made_up(lacking), ["12"])
+    (panel,) = shown(figure).values()
+    assert points(panel, "90% sparse") == near((b, k / steps[b, 0.0]) for b, k in of(steps, 0.9))
+    bars = uprights(panel)
+    assert [x for x, *_ in bars] == [4, 64] and "Upright lines" in caption
+    assert all(low < ratio < high for (_, low, high), (_, ratio) in zip(bars, of_ratios(steps), strict=True))
+    assert panel.get_ylim()[1] > max(ratio for _, ratio in of_ratios(steps))
+
+
+def of_ratios(steps: dict[tuple[int, float], int]) -> list[tuple[int, float]]:
+    """K* sparse over K* dense at the batch sizes 4 and 64."""
+    return [(b, steps[b, 0.9] / steps[b, 0.0]) for b in (4, 64)]

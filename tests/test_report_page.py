@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -274,6 +275,14 @@ def test_the_answer_and_figure_1_come_first() -> None:
             [study(4, 0.0, 80), study(8, 0.0, 40)] + [study(4, 0.9, 160, pruning=name) for name in ("snip", "grasp")],
             ["the dense network comes down to an error of 0.02 in 80 steps", "the 90% sparse network takes 2 times"],
         ),
+        (
+            [study(4, s, k, replicate=r) for s, k, r in ((0, 800, 0), (0, 900, 1), (0.9, 1600, 0), (0.9, 3600, 1))],
+            ["takes 2.8 (0.035 to 231) times", "one, the geometric mean over replicates and its 95% interval."],
+        ),
+        (
+            [study(4, s, k, replicate=r) for s, k, r in ((0, 800, 0), (0, 9000, 1), (0.9, 1600, 0))],
+            ["the 90% sparse network takes 2 times the steps of the dense one."],
+        ),
     ],
 )
 def test_an_answer_says_what_is_known_and_no_more(studies: list[dict[str, Any]], words: list[str]) -> None:
@@ -304,6 +313,46 @@ def test_a_chart_has_k_star_its_fit_its_interval_and_what_was_found() -> None:
     assert "95% intervals" not in [one["bind"]["name"] for one in once["params"]]
     told = once["layer"][-1]["data"]["values"][0]
     assert told["told_interval"] == "none: it needs two replicates" and json.dumps(once, allow_nan=False)
+
+
+def confirmed(made_up: Results, batch_size: int, low: int | None, high: int | None) -> Results:
+    """The results, with a confirmed K* of 300 steps of the batch size's first study."""
+    row = {"median_steps": 300, "median_low": low, "median_high": high, "success_rate": 1.0, "success_low": 0.86}
+    row |= {"success_high": 1.0, "seeds": 24, "max_steps": 40000, "replicate": 0, "trial": 2}
+    folder = made_up.studies.loc[made_up.studies["batch_size"] == batch_size, "folder"].iloc[0]
+    return replace(made_up, confirmed={folder: pd.Series(row, dtype=object)})
+
+
+@pytest.mark.parametrize(("low", "high"), [(200, 900), (200, None), (None, None)])
+def test_a_chart_has_the_confirmed_k_star_and_both_ends_of_its_interval(low: int | None, high: int | None) -> None:
+    made_up = confirmed(results([study(b, 0.0, 4000 // b) for b in (16, 64)], [], []), 16, low, high)
+    (chart,) = charts(made_up).values()
+    assert "confirmed K*" in [one["bind"]["name"] for one in chart["params"]]
+    (part,) = [layer for layer in chart["layer"] if {"filter": "confirmed"} in layer["transform"]]
+    (row,) = part["data"]["values"]
+    assert (row["batch_size"], row["confirmed"], row["confirmed_low"], row["confirmed_high"]) == (16, 300, low, high)
+    bounded, unbounded, head, point = part["layer"]
+    assert bounded["mark"]["type"] == unbounded["mark"]["type"] == "rule"
+    assert [layer["encoding"]["y"]["field"] for layer in (bounded, unbounded)] == ["confirmed_low"] * 2
+    assert bounded["encoding"]["y2"] == {"field": "confirmed_high"} and point["encoding"]["y"]["field"] == "confirmed"
+    assert unbounded["encoding"]["y2"] == head["encoding"]["y"] == {"value": 0}
+    least, most = chart["encoding"]["y"]["scale"]["domain"]
+    assert least < (low or 300) and most > (high or 300)
+
+
+def test_a_confirmed_k_star_is_in_the_chart_where_a_search_did_not_reach_the_goal() -> None:
+    studies = [
+        study(16, 0.0, 200),
+        study(16, 0.0, None, replicate=1),
+        study(64, 0.0, 90),
+        study(64, 0.0, 80, replicate=1),
+    ]
+    (chart,) = charts(confirmed(results(studies, [], []), 16, 200, 900)).values()
+    line, marks, told = (layer["data"]["values"] for layer in chart["layer"][-3:])
+    assert [row["batch_size"] for row in line] == [row["batch_size"] for row in marks] == [64]
+    assert [(row["batch_size"], row["at"]) for row in told] == [(16, 300), (64, pytest.approx(math.sqrt(90 * 80)))]
+    assert told[0]["told_steps"] == "none: 1 of 2 replicates reached the goal" and told[0]["told_interval"] == ""
+    assert told[0]["told_confirmed"] == "300 (200 to 900), 24 fresh seeds" and json.dumps(chart, allow_nan=False)
 
 
 def test_the_best_metaparameters_of_each_replicate_are_told() -> None:

@@ -1,4 +1,7 @@
-"""k_star.csv: K* of each study over its replicates, which repeat it with other data, weights and search points."""
+"""k_star.csv: K* of each study over its replicates, which repeat it with other data, weights and search points.
+
+R replicates
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from dps.analysis.columns import CELL, PROTOCOL, STUDY
 from dps.analysis.k_star import LEVEL
 
 K_STAR = ("steps_to_result", "steps_to_result_low", "steps_to_result_high")
+RATIO = ("ratio", "ratio_low", "ratio_high")
 COLUMNS = (*PROTOCOL, *CELL, "trials", "replicates", "reached", *K_STAR, "state")
 CONFIRMED = {  # the columns of confirm.csv that k_star.csv has, by its own names
     **{"confirmed_steps": "median_steps", "confirmed_steps_low": "median_low", "confirmed_steps_high": "median_high"},
@@ -65,6 +70,25 @@ def one_more(values: Sequence[float], interval: float = 0) -> tuple[float, float
     return max(0.0, mean * math.exp(-half) - interval / 2), mean * math.exp(half) + interval / 2
 
 
+def over_dense(studies: pd.DataFrame) -> pd.DataFrame:
+    """K* of each sparse network over that of the dense one at the same batch size, a row for each that is known.
+
+    `studies` has the rows of study.csv of one workload, goal and pruning criterion. `ratio` is the geometric mean over
+    the replicates that are finished in both networks, `ratio_low` and `ratio_high` are the ends of its 95% interval,
+    empty with one. Nothing is known where one of these replicates did not reach the goal.
+    """
+    same = ["batch_size", "replicate"]
+    finished = studies[studies["state"] == "finished"]
+    sparse, dense = finished[finished["sparsity"] > 0], finished[finished["sparsity"] == 0]
+    pairs = sparse.merge(dense[[*same, "steps_to_result"]], on=same, suffixes=("", "_dense"))
+    rows = []
+    for place, own in pairs.groupby(["batch_size", "sparsity"]):
+        steps = own[["steps_to_result", "steps_to_result_dense"]].to_numpy(float, na_value=np.nan)
+        if np.isfinite(steps).all():
+            rows.append((*place, *_ratio(steps, int(own["interval_steps"].iloc[0]))))
+    return pd.DataFrame(rows, columns=["batch_size", "sparsity", *RATIO])
+
+
 def _reach(values: Sequence[float], interval: float) -> tuple[float, float]:
     """The geometric mean of several values, and the spread of their logarithms times the quantile of t."""
     from scipy.stats import t
@@ -73,6 +97,15 @@ def _reach(values: Sequence[float], interval: float) -> tuple[float, float]:
     mean = math.exp(logs.mean())
     spread = max(logs.std(ddof=1), interval / mean / math.sqrt(12))
     return mean, float(t.ppf((1 + LEVEL) / 2, len(logs) - 1)) * spread
+
+
+def _ratio(steps: NDArray[np.float64], interval: int) -> tuple[float, float, float]:
+    """The geometric mean of K* sparse over K* dense, both in `steps` (R, 2), and its interval.
+
+    Both are rounded to `interval`, whose parts of the two add up as independent errors do.
+    """
+    sparse, dense = np.exp(np.log(steps).mean(axis=0))
+    return geometric_mean((steps[:, 0] / steps[:, 1]).tolist(), interval / dense * math.hypot(1, sparse / dense))
 
 
 def _row(replicates: pd.DataFrame, confirmed: Mapping[str, pd.Series[Any]]) -> dict[str, Any]:

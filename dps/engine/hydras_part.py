@@ -34,7 +34,7 @@ def guarded() -> Iterator[None]:
         refuse(cfg.hydra)
         return cfg
 
-    ConfigLoaderImpl.load_configuration = composed  # type: ignore[method-assign]
+    ConfigLoaderImpl.load_configuration = composed  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:

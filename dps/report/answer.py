@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from dps.analysis.columns import GRID
+from dps.analysis.pooled import RATIO, over_dense
+from dps.analysis.results import Results
 from dps.report.figures import curve
 from dps.report.figures.subject import Subject, subjects
 from dps.report.wording import counted, is_empty, sparsity_name, trials_a_study
@@ -12,12 +14,13 @@ from dps.report.wording import counted, is_empty, sparsity_name, trials_a_study
 K = "steps_to_result"
 
 
-def answer(k_star: pd.DataFrame) -> tuple[str, str]:
-    """What K* does with the batch size, and with the sparsity, from the rows of k_star.csv."""
-    members = [subject for subject in subjects(k_star[k_star["state"] == "finished"]) if _reached(subject)]
+def answer(results: Results) -> tuple[str, str]:
+    """What K* does with the batch size, and with the sparsity."""
+    finished = results.k_star[results.k_star["state"] == "finished"]
+    members = [subject for subject in subjects(finished) if _reached(subject)]
     if not members:
         return "No finished study has reached its goal yet.", "What batch size and sparsity do is not known."
-    return _of_batch_size(members), _of_sparsity(members)
+    return _of_batch_size(members), _of_sparsity(members, results.studies)
 
 
 def _reached(subject: Subject) -> bool:
@@ -51,23 +54,23 @@ def _of_one(subject: Subject) -> str:
     return f"{found} and in {_steps(last)} at {last['batch_size']} ({trials}{_replicates(subject)})."
 
 
-def _of_sparsity(members: Sequence[Subject]) -> str:
-    ratios: list[float] = []
-    sparsities: set[float] = set()
-    for subject in members:
-        steps = curve.by_place(curve.reached(subject.rows))
-        sparsest = steps.columns[-1]
-        if 0 in steps.columns and sparsest > 0:
-            known = (steps[sparsest] / steps[0]).dropna()
-            ratios += known.tolist()
-            sparsities |= {sparsest} if len(known) else set()
-    if not ratios:
+def _of_sparsity(members: Sequence[Subject], studies: pd.DataFrame) -> str:
+    """Of the sparsest network of each subject that stands beside the dense one, from the rows of study.csv."""
+    found = [ratios for subject in members if not (ratios := over_dense(subject.of(studies))).empty]
+    if not found:
         return "No sparse network stands beside a dense one yet."
-    network = sparsity_name(sparsities.pop()) if len(sparsities) == 1 else "sparsest"
-    where = f", over {len(ratios)} batch sizes" if len(members) == 1 and len(ratios) > 1 else ""
-    return (
-        f"At the same batch size, the {network} network takes {_span(ratios)} times the steps of the dense one{where}."
-    )
+    sparsest = pd.concat([ratios[ratios["sparsity"] == ratios["sparsity"].max()] for ratios in found])
+    network = sparsity_name(float(sparsest["sparsity"].iloc[0])) if sparsest["sparsity"].nunique() == 1 else "sparsest"
+    where = f", over {len(sparsest)} batch sizes" if len(members) == 1 and len(sparsest) > 1 else ""
+    ends = sparsest.sort_values("ratio").iloc[[0, -1]]
+    times = " to ".join(dict.fromkeys(_times(ratio) for _, ratio in ends.iterrows()))
+    how = ", the geometric mean over replicates and its 95% interval" if ends["ratio_low"].notna().any() else ""
+    return f"At the same batch size, the {network} network takes {times} times the steps of the dense one{where}{how}."
+
+
+def _times(row: pd.Series) -> str:
+    ratio, low, high = (_short(row[name]) for name in RATIO)
+    return ratio if is_empty(row["ratio_low"]) else f"{ratio} ({low} to {high})"
 
 
 def _ends(subject: Subject) -> pd.DataFrame:
@@ -87,5 +90,9 @@ def _replicates(subject: Subject) -> str:
 
 
 def _span(values: Sequence[float]) -> str:
-    low, high = (f"{value:.2g}" if value < 10 else f"{value:.0f}" for value in (min(values), max(values)))
+    low, high = _short(min(values)), _short(max(values))
     return low if low == high else f"{low} to {high}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.2g}" if value < 10 else f"{value:.0f}"

@@ -24,6 +24,9 @@ SWITCHES = {
     "linear": "linear scaling",
 }
 OFF = ("linear",)  # until it is asked for
+HEIGHTS = ("steps", "low", "high", "confirmed", "confirmed_low", "confirmed_high")  # fields of a row
+TOP = {"value": 0}  # pixels below the frame's top
+BESIDE = 7  # pixels to the right of K*, whose interval would else lie over that of the confirmed K*
 
 
 def charts(results: Results) -> dict[str, Specification]:
@@ -33,12 +36,12 @@ def charts(results: Results) -> dict[str, Specification]:
     return {
         f"figure_1_{subject.name}": _chart(subject, results, looks)
         for subject in subjects(finished)
-        if not curve.reached(subject.rows).empty
+        if not curve.known(subject.rows).empty
     }
 
 
 def _chart(subject: Subject, results: Results, looks: Mapping[float, Look]) -> Specification:
-    studies = curve.reached(subject.rows)
+    studies = curve.known(subject.rows)
     points = chart_rows.points(studies, subject.of(results.studies), results.metaparameters)
     parts = {
         "linear": chart_rows.linear(studies),
@@ -49,7 +52,7 @@ def _chart(subject: Subject, results: Results, looks: Mapping[float, Look]) -> S
     sparsities = sorted(set(studies["sparsity"]))
     names = list(map(sparsity_name, sparsities))
     visible = " || ".join(f"network_{k} && datum.network == {k}" for k in range(len(names)))
-    layers = [layer for name, rows in parts.items() if rows for layer in [_part(name, rows, visible)]]
+    layers = [_part(name, rows, visible) for name, rows in parts.items() if rows]
     return {
         "width": "container",
         "height": HEIGHT,
@@ -78,7 +81,7 @@ def _switch(name: str, words: str, on: bool) -> Specification:
 
 def _encoding(studies: pd.DataFrame, rows: Rows, names: Sequence[str], looks: Sequence[Look]) -> Specification:
     """Logarithmic axes that stay as they are when parts are switched off, and a colour for each network."""
-    heights = [row[name] for row in rows for name in ("steps", "low", "high", "confirmed") if row.get(name)]
+    heights = [row[name] for row in rows for name in HEIGHTS if row.get(name)]
     batch_sizes = sorted(set(studies["batch_size"].astype(int)))
     return {
         "x": _axis("batch_size", "batch size (examples)", batch_sizes, {"values": batch_sizes}),
@@ -107,14 +110,31 @@ def _part(name: str, rows: Rows, visible: str) -> Specification:
             "mark": {"type": "rule", "strokeWidth": 1.5},
             "encoding": {"y": _field("low"), "y2": {"field": "high"}},
         },
-        "confirmed": {
+    }
+    drawn = {"layer": _confirmed()} if name == "confirmed" else _unsaid(marks[name])
+    return {"data": {"values": rows}, "transform": [{"filter": name}, {"filter": visible}], **drawn}
+
+
+def _confirmed() -> list[Specification]:
+    """The layers of the confirmed K*: its interval, which without an upper end has an arrow head at the top, and it."""
+    low = _field("confirmed_low")
+    bounded, unbounded = ([{"filter": f"datum.confirmed_low && {end}datum.confirmed_high"}] for end in ("", "!"))
+    rule, head = {"type": "rule", "strokeWidth": 1.5}, {"type": "point", "shape": "triangle-up", "filled": True}
+    layers: list[Specification] = [
+        {"transform": bounded, "mark": rule, "encoding": {"y": low, "y2": {"field": "confirmed_high"}}},
+        {"transform": unbounded, "mark": rule, "encoding": {"y": low, "y2": TOP}},
+        {"transform": unbounded, "mark": {**head, "size": 60, "opacity": 1}, "encoding": {"y": TOP}},
+        {
             "mark": {"type": "point", "shape": "diamond", "size": 130, "strokeWidth": 1.5},
             "encoding": {"y": _field("confirmed")},
         },
-    }
-    layer = marks[name]
-    layer["mark"]["aria"] = False
-    return {"data": {"values": rows}, "transform": [{"filter": name}, {"filter": visible}], **layer}
+    ]
+    return [_unsaid({**layer, "mark": {**layer["mark"], "xOffset": BESIDE}}) for layer in layers]
+
+
+def _unsaid(layer: Specification) -> Specification:
+    """The layer as one that a screen reader passes over: the points say all that is known."""
+    return {**layer, "mark": {**layer["mark"], "aria": False}}
 
 
 def _of_points(points: Rows, visible: str, names: Sequence[str], looks: Sequence[Look]) -> list[Specification]:
@@ -124,17 +144,18 @@ def _of_points(points: Rows, visible: str, names: Sequence[str], looks: Sequence
     told = [{"field": name, "type": "nominal", "title": title} for name, title in chart_rows.TOLD.items()]
     told = [one for one in told if any(row[one["field"]] for row in points)]
     shared = {"data": {"values": points}, "transform": [{"filter": visible}]}
+    reached = {"data": {"values": [row for row in points if row["steps"]]}, "transform": [{"filter": visible}]}
     return [
-        {**shared, "mark": {"type": "line", "aria": False}},
+        {**reached, "mark": {"type": "line", "aria": False}},
         {
-            **shared,
+            **reached,
             "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1, "aria": False},
             "encoding": {"shape": {**shape, "legend": {"title": None, "orient": "top", "columns": 3}}},
         },
         {
             **shared,
             "mark": {"type": "circle", "size": 700, "opacity": 0},
-            "encoding": {"tooltip": told, "description": {"field": "said", "type": "nominal"}},
+            "encoding": {"y": _field("at"), "tooltip": told, "description": {"field": "said", "type": "nominal"}},
         },
     ]
 

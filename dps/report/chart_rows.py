@@ -8,10 +8,14 @@ import pandas as pd
 
 from dps.protocol.metaparameters import Metaparameter
 from dps.protocol.outcome import STATUSES
-from dps.report.wording import interval, is_empty, near_one, shown, sparsity_name
+from dps.report.wording import counted, interval, is_empty, near_one, shown, sparsity_name
 
 Rows = list[dict[str, Any]]
 POINTS_OF_A_FIT = 40
+NUMBERS = {  # of a point: the field, and its column of k_star.csv
+    **{name: f"steps_to_result{end}" for name, end in (("steps", ""), ("low", "_low"), ("high", "_high"))},
+    **{f"confirmed{end}": f"confirmed_steps{end}" for end in ("", "_low", "_high")},
+}
 TOLD = {  # of a point: the field, and what it is called
     "name": "network",
     "batch_size": "batch size",
@@ -25,15 +29,18 @@ TOLD = {  # of a point: the field, and what it is called
 
 
 def points(studies: pd.DataFrame, replicates: pd.DataFrame, metaparameters: Sequence[Metaparameter]) -> Rows:
-    """A row for each study of k_star.csv that reached the goal; `replicates` has the rows of study.csv."""
+    """A row for each study of k_star.csv that has K* or a confirmed K*; `replicates` has the rows of study.csv.
+
+    It is told `at` K* or, where that is empty, at the confirmed K*.
+    """
     found = []
     for network, of_network in _networks(studies):
         for _, study in of_network.iterrows():
             same = [replicates[name] == study[name] for name in ("batch_size", "sparsity")]
             own = replicates[same[0] & same[1]]
-            row = {**network, "batch_size": int(study["batch_size"]), "steps": float(study["steps_to_result"])}
-            row |= {"low": _number(study["steps_to_result_low"]), "high": _number(study["steps_to_result_high"])}
-            row |= {"confirmed": _number(study["confirmed_steps"]), **_told(study, own, metaparameters)}
+            row = {**network, "batch_size": int(study["batch_size"])}
+            row |= {field: _number(study[column]) for field, column in NUMBERS.items()}
+            row |= {"at": row["steps"] or row["confirmed"], **_told(study, own, metaparameters)}
             found.append(row | {"said": "; ".join(f"{title} {row[name]}" for name, title in TOLD.items() if row[name])})
     return found
 
@@ -41,7 +48,7 @@ def points(studies: pd.DataFrame, replicates: pd.DataFrame, metaparameters: Sequ
 def fits(studies: pd.DataFrame, theory: pd.DataFrame) -> Rows:
     """The fit of each network where one is known, between the batch sizes at which it was measured."""
     found = []
-    for network, of_network in _networks(studies):
+    for network, of_network in _curves(studies):
         fit = theory[theory["sparsity"] == of_network["sparsity"].iloc[0]]
         if len(fit) == 1 and np.isfinite(fit[["c1", "c2"]].to_numpy(float)).all():
             c1, c2 = (float(fit[name].iloc[0]) for name in ("c1", "c2"))
@@ -55,7 +62,7 @@ def linear(studies: pd.DataFrame) -> Rows:
     """The line of each network along which twice the batch takes half the steps, as far as Figure 1 has it."""
     least = float(studies["steps_to_result"].min()) / 2
     found = []
-    for network, of_network in _networks(studies):
+    for network, of_network in _curves(studies):
         first, last = (float(size) for size in of_network["batch_size"].iloc[[0, -1]])
         product = first * float(of_network["steps_to_result"].iloc[0])
         ends = (first, min(last, product / least))
@@ -69,19 +76,34 @@ def _networks(studies: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFr
         yield {"network": number, "name": sparsity_name(float(sparsity))}, rows.sort_values("batch_size")
 
 
+def _curves(studies: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """As _networks, but of the studies that have K* alone, and without a network that has none."""
+    for network, rows in _networks(studies):
+        if not (reached := rows[rows["steps_to_result"].notna()]).empty:
+            yield network, reached
+
+
 def _told(study: pd.Series, replicates: pd.DataFrame, metaparameters: Sequence[Metaparameter]) -> dict[str, str]:
     """What is said of a point: "" for what is not known."""
-    steps = shown("steps_to_result", float(round(study["steps_to_result"])))
-    ends = [_number(study[f"steps_to_result{end}"]) for end in ("_low", "_high")]
-    of_replicates = f" (geometric mean of {study['replicates']} replicates)" if study["replicates"] > 1 else ""
     seconds = [value for value in replicates["train_seconds"] if not is_empty(value)]
     return {
-        "told_steps": steps + of_replicates,
-        "told_interval": interval("", *(end and round(end) for end in ends)) or "none: it needs two replicates",
+        **_k_star(study),
         "told_best": ", ".join(filter(None, (_best(one, replicates, metaparameters) for one in metaparameters))),
         "told_trials": _trials(replicates),
         "told_confirmed": _confirmed(study),
         "told_seconds": ", ".join(shown("", float(value)) for value in seconds),
+    }
+
+
+def _k_star(study: pd.Series) -> dict[str, str]:
+    count = counted([study["replicates"]], "replicate")
+    if is_empty(study["steps_to_result"]):
+        return {"told_steps": f"none: {study['reached']} of {count} reached the goal", "told_interval": ""}
+    steps = shown("steps_to_result", float(round(study["steps_to_result"])))
+    ends = [_number(study[f"steps_to_result{end}"]) for end in ("_low", "_high")]
+    return {
+        "told_steps": steps + (f" (geometric mean of {count})" if study["replicates"] > 1 else ""),
+        "told_interval": interval("", *(end and round(end) for end in ends)) or "none: it needs two replicates",
     }
 
 

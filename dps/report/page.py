@@ -78,7 +78,7 @@ def page(results: Results, claims: Sequence[Claim], figures: Sequence[tuple[str,
             style=Markup(_file("page.css")),
             scripts=[Markup(_script(name)) for name in (*(LIBRARIES if first else ()), *SCRIPTS)],
             workloads=", ".join(dict.fromkeys(studies["workload"])),
-            answer=answer(results.k_star),
+            answer=answer(results),
             facts=facts(results),
             first=first,
             grids=list(grids(studies)),
@@ -149,7 +149,10 @@ def _image(stem: str, caption: str, png: bytes, chart: Mapping[str, Any] | None)
 
 
 def _studies(results: Results) -> Sortable:
-    """The rows of study.csv, the counts of how their trials ended in one column."""
+    """The rows of study.csv, the counts of how their trials ended in one column.
+
+    K* at rarer checks is in the file alone: with it the table would be wider than a screen of 1280 pixels.
+    """
     counts = results.studies[list(STATUSES)].astype("float64").fillna(0).astype(int).to_dict(orient="records")
     ended = [", ".join(f"{count} {status}" for status, count in row.items() if count) for row in counts]
     names = [one.name for one in results.metaparameters if one.name in results.studies]

@@ -51,7 +51,7 @@ def _drawings(results: Results, asked: Collection[str]) -> Iterator[tuple[str, I
             yield number, scaling.draw_all(family, results.theory, looks)
     yield from (("5", courses.draw_smoothness(subject, looks)) for subject in subjects(results.smoothness))
     yield from (("6", courses.draw_losses(subject, looks)) for subject in subjects(results.losses))
-    yield "12", ratio.draw(workloads, looks)
+    yield "12", ratio.draw(workloads, results.studies, looks)
 
 
 def _named(drawings: Sequence[tuple[str, Iterator[Drawing]]], asked: Collection[str]) -> Iterator[Drawing]:

@@ -5,19 +5,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.transforms import ScaledTranslation
 
 from dps.report.figures import style
 from dps.report.figures.style import Look
 from dps.report.wording import sparsity_name
 
 REACH = 8  # times beyond the values to which a frame follows their intervals
-CONFIRMED: dict[str, Any] = {"color": style.BLUE, "marker": "D", "markersize": 3, "markerfacecolor": "none"}
-CONFIRMED |= {"linestyle": "none", "markeredgewidth": 0.8}
+BEYOND = 1e12  # steps, above every frame
+BESIDE = 3  # points to the right of K*, whose interval would else lie over that of the confirmed K*
+CONFIRMED: dict[str, Any] = {"marker": "D", "markersize": 3, "markerfacecolor": "none", "linestyle": "none"}
+CONFIRMED |= {"markeredgewidth": 0.8, "label": "confirmed K*"}
 
 
 def reached(studies: pd.DataFrame) -> pd.DataFrame:
     """The studies in which a trial reached the goal, by batch size."""
     return studies[studies["steps_to_result"].notna()].sort_values("batch_size")
+
+
+def known(studies: pd.DataFrame) -> pd.DataFrame:
+    """The studies that have K* or a confirmed K*, by batch size."""
+    return studies[studies[["steps_to_result", "confirmed_steps"]].notna().any(axis=1)].sort_values("batch_size")
 
 
 def by_place(studies: pd.DataFrame) -> pd.DataFrame:
@@ -42,21 +50,39 @@ def heights(rows: pd.DataFrame, *columns: str) -> np.ndarray:
     return np.append(values, np.clip(ends.ravel(), np.nanmin(values) / REACH, np.nanmax(values) * REACH))
 
 
-def plot_confirmed(axes: Axes, studies: pd.DataFrame) -> None:
-    """Draws the confirmed K* of the studies that have one, each with its interval, as far as that has ends."""
-    known = studies[studies["confirmed_steps"].notna()]
-    if known.empty:
+def plot_confirmed(axes: Axes, studies: pd.DataFrame, color: str = style.BLUE) -> None:
+    """Draws the confirmed K* of the studies that have one, beside K*, each with its interval where it has one.
+
+    An interval without an upper end goes up to the frame, and ends there in an arrow head.
+    """
+    found = studies[studies["confirmed_steps"].notna()]
+    if found.empty:
         return
     columns = ("batch_size", "confirmed_steps", "confirmed_steps_low", "confirmed_steps_high")
-    x, y, low, high = (known[name].to_numpy(float, na_value=np.nan) for name in columns)
-    axes.plot(x, y, label="confirmed K*", **CONFIRMED)
-    axes.vlines(x, low, np.where(np.isnan(high), y, high), color=CONFIRMED["color"], linewidth=0.8)
+    x, y, low, high = (found[name].to_numpy(float, na_value=np.nan) for name in columns)
+    beside = ScaledTranslation(BESIDE / 72, 0, axes.figure.dpi_scale_trans)
+    data, top = axes.transData + beside, axes.get_xaxis_transform() + beside
+    axes.plot(x, y, color=color, transform=data, **CONFIRMED)
+    axes.vlines(x, low, np.where(np.isnan(high), BEYOND, high), color=color, linewidth=0.8, transform=data)
+    for unbounded in x[np.isnan(high) & ~np.isnan(low)]:
+        axes.plot(unbounded, 1, "^", color=color, markersize=3, transform=top, clip_on=False)
 
 
-def uprights(studies: pd.DataFrame) -> str:
-    """A sentence on what the upright lines through the points are, or why there are none."""
-    if studies["steps_to_result_low"].isna().all():
-        return "No point has an interval: that of K* needs two replicates of a study (hydra.sweeper.replicates=2)."
+def confirmed(studies: pd.DataFrame) -> str:
+    """A sentence on what a confirmed K* is; "" where there is none."""
+    found = studies[studies["confirmed_steps"].notna()]
+    if found.empty:
+        return ""
+    text = "Confirmed, drawn beside K*: the median over fresh seeds, with its 95% interval from six seeds on"
+    if (found["confirmed_steps_high"].isna() & found["confirmed_steps_low"].notna()).any():
+        text += "; an arrow head at the frame: it has no upper end, since too many of the seeds do not reach the goal"
+    return f"{text}."
+
+
+def uprights(studies: pd.DataFrame, column: str = "steps_to_result") -> str:
+    """A sentence on what the upright lines through the points of a column are, or why there are none."""
+    if studies[f"{column}_low"].isna().all():
+        return "No point has an interval, which needs two replicates of a study (hydra.sweeper.replicates=2)."
     return (
         "Upright lines: 95% intervals over the replicates of a study, where there are two or more; one that meets the "
         "frame goes on beyond it."
@@ -73,4 +99,7 @@ def left_out(studies: pd.DataFrame) -> str:
         for batch_size, sparsity in zip(missing["batch_size"], missing["sparsity"], strict=True)
     ]
     named = "; ".join(places[:3]) + (f"; and {len(places) - 3} more" if len(places) > 3 else "")
-    return f"No trial reached the goal in {len(places)} of {len(studies)} studies ({named})."
+    return (
+        f"In {len(places)} of {len(studies)} studies no trial of a replicate reached the goal, so that K* is not known "
+        f"({named})."
+    )

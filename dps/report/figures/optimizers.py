@@ -11,8 +11,8 @@ from dps.report.wording import sparsity_name
 
 
 def draw(family: Family) -> Iterator[Drawing]:
-    """Nothing where fewer than two optimizers reached the goal."""
-    curves = {label: curve.reached(subject.rows) for label, subject in family.subjects.items()}
+    """Nothing where fewer than two optimizers have K*, or a confirmed one."""
+    curves = {label: curve.known(subject.rows) for label, subject in family.subjects.items()}
     curves = {label: studies for label, studies in curves.items() if not studies.empty}
     if len(curves) < 2:
         return
@@ -21,21 +21,25 @@ def draw(family: Family) -> Iterator[Drawing]:
     columns = min(len(sparsities), 4)
     figure, grid = style.panels(family.heading, -(-len(sparsities) // columns), columns, height=1.7)
     looks = style.kind_looks(curves)
+    if everything["confirmed_steps"].notna().any():
+        grid.flat[0].plot([], [], color=style.BLACK, **curve.CONFIRMED)  # in the legend, for those of all optimizers
     for axes in list(grid.flat)[len(sparsities) :]:
         axes.set_visible(False)
     for sparsity, axes in zip(sparsities, grid.flat, strict=False):
         for label, studies in curves.items():
             of_sparsity = studies[studies["sparsity"] == sparsity]
             if not of_sparsity.empty:
-                curve.plot(axes, of_sparsity, label, looks[label])
+                curve.plot(axes, curve.reached(of_sparsity), label, looks[label])
+                curve.plot_confirmed(axes, of_sparsity, looks[label]["color"])
         axes.set_title(sparsity_name(sparsity))
         axes.set_xlabel("batch size (examples)")
         style.powers_of_two(axes, "x", everything["batch_size"])
-        style.powers_of_two(axes, "y", curve.heights(everything, "steps_to_result"))
+        style.powers_of_two(axes, "y", curve.heights(everything, "steps_to_result", "confirmed_steps"))
     for axes in grid[:, 0]:
         axes.set_ylabel("steps-to-result K*")
-    style.set_legend(figure)
+    style.set_legend(figure, looks)
     rows = pd.concat([subject.rows for subject in family.subjects.values()])
     pruning = named(family.key["pruning"])
-    parts = [f"{family.heading}, {pruning} pruning. K* of each optimizer.", curve.uprights(rows), curve.left_out(rows)]
+    parts = [f"{family.heading}, {pruning} pruning. K* of each optimizer.", curve.uprights(rows)]
+    parts += [curve.confirmed(rows), curve.left_out(rows)]
     yield family.name, " ".join(part for part in parts if part), figure

@@ -18,12 +18,11 @@ _WHAT = (
     "terms are equal, at the critical batch size c1/c2, and its 95% interval shaded where the data bound it. "
     "Normalised: K* divided by its value at the smallest batch size that all sparsities have."
 )
-_CONFIRMED = "Confirmed: the median over fresh seeds, with its 95% interval from six seeds on."
 
 
 def draw_one(subject: Subject, theory: pd.DataFrame, looks: Looks) -> Iterator[Drawing]:
-    """A panel for each sparsity, one of all together and one normalised; nothing where no study reached the goal."""
-    studies = curve.reached(subject.rows)
+    """A panel for each sparsity, one of all together and one normalised; nothing without K* and confirmed K*."""
+    studies = curve.known(subject.rows)
     if studies.empty:
         return
     sparsities = sorted(set(studies["sparsity"]))
@@ -43,12 +42,12 @@ def draw_one(subject: Subject, theory: pd.DataFrame, looks: Looks) -> Iterator[D
 
 def draw_all(family: Family, theory: pd.DataFrame, looks: Looks) -> Iterator[Drawing]:
     """A row of panels for each optimizer: the least sparse network, the sparsest, all together, normalised."""
-    members = {label: member for label, member in family.subjects.items() if not curve.reached(member.rows).empty}
+    members = {label: member for label, member in family.subjects.items() if not curve.known(member.rows).empty}
     if not members:
         return
     figure, grid = style.panels(family.heading, len(members), 4)
     for (label, subject), row in zip(members.items(), grid, strict=True):
-        sparsities = sorted(set(curve.reached(subject.rows)["sparsity"]))
+        sparsities = sorted(set(curve.known(subject.rows)["sparsity"]))
         single = dict(zip(sorted({sparsities[0], sparsities[-1]}), row, strict=False))
         row[1].set_visible(len(single) > 1)
         _draw(subject, theory, looks, single, [row[2]], row[3])
@@ -67,17 +66,19 @@ def _draw(
     normalised: Axes,
 ) -> None:
     """Draws one subject: each sparsity by itself, in at most one panel all together, and normalised."""
-    studies, fits = curve.reached(subject.rows), subject.theory(theory)
-    heights = curve.heights(studies, "steps_to_result", "confirmed_steps")
+    known, studies, fits = curve.known(subject.rows), curve.reached(subject.rows), subject.theory(theory)
+    heights = curve.heights(known, "steps_to_result", "confirmed_steps")
     least = float(studies["steps_to_result"].min())
     for sparsity, axes in single.items():
         of_sparsity = studies[studies["sparsity"] == sparsity]
-        references = _plot_references(axes, of_sparsity, fits[fits["sparsity"] == sparsity], least)
-        heights = np.append(heights, references)
+        if not of_sparsity.empty:
+            references = _plot_references(axes, of_sparsity, fits[fits["sparsity"] == sparsity], least)
+            heights = np.append(heights, references)
         curve.plot(axes, of_sparsity, sparsity_name(sparsity), looks[sparsity])
-        curve.plot_confirmed(axes, of_sparsity)
+        curve.plot_confirmed(axes, known[known["sparsity"] == sparsity])
         axes.set_title(sparsity_name(sparsity))
     for axes in together:
+        axes.set_visible(not studies.empty)
         for sparsity, rows in studies.groupby("sparsity"):
             curve.plot(axes, rows, sparsity_name(sparsity), looks[sparsity])
         axes.set_title("all sparsities")
@@ -85,7 +86,7 @@ def _draw(
         style.powers_of_two(axes, "y", heights)
     _plot_normalised(normalised, studies, looks)
     for axes in [*single.values(), *together, normalised]:
-        style.powers_of_two(axes, "x", studies["batch_size"])
+        style.powers_of_two(axes, "x", known["batch_size"])
         axes.set_xlabel("batch size (examples)")
 
 
@@ -149,6 +150,5 @@ def _plot_normalised(axes: Axes, studies: pd.DataFrame, looks: Looks) -> None:
 
 def _caption(heading: str, studies: pd.DataFrame, pruning: str) -> str:
     parts = [f"{heading}, {named(pruning)} pruning.", _WHAT, curve.uprights(studies)]
-    parts += [_CONFIRMED] if studies["confirmed_steps"].notna().any() else []
-    parts += [curve.left_out(studies)]
+    parts += [curve.confirmed(studies), curve.left_out(studies)]
     return " ".join(part for part in parts if part)
