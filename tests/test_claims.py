@@ -1,5 +1,6 @@
 """Claims 1 to 4 on made-up results that bear them out, contradict them, or cannot tell."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -56,15 +57,31 @@ def test_2_replicates_are_the_units_and_the_networks_are_paired_by_them() -> Non
     assert judged(2, studies=pd.concat(apart)).verdict == UNKNOWN
 
 
+def test_2_the_number_is_that_of_its_interval() -> None:
+    """The geometric mean of the replicates' medians, also where they have different numbers of batch sizes."""
+    of = [
+        networks(steps(0, 800), steps(0, sparse), b).assign(replicate=replicate)
+        for replicate, (sparse, b) in enumerate(((1600, B), (3200, B[:3])))
+    ]
+    assert f"w: {math.sqrt(1592 * 3192) / 792:.2f} (" in judged(2, studies=pd.concat(of)).figures
+    assert f"w: {1592 / 792:.2f} (" in judged(2, studies=of[0]).figures
+
+
+def test_2_no_number_is_given_where_the_median_is_beyond_the_budget() -> None:
+    assert "w: (at least " in judged(2, studies=networks(steps(4000, 200), lambda b: None)).figures
+
+
 @pytest.mark.parametrize(
     ("low", "high", "verdict", "words"),
     [
         (1.1, 3.0, HOLDS, "larger"),
         (0.85, 3.0, HOLDS, "no smaller"),
         (0.7, 3.0, UNKNOWN, "not told apart"),
-        (0.85, 0.95, FAILS, "smaller"),
+        (0.85, 0.95, HOLDS, ", smaller"),
+        (0.7, 0.95, UNKNOWN, ", smaller"),
+        (0.5, 0.7, FAILS, ", smaller"),
         (1.1, np.nan, HOLDS, "larger"),
-        (np.nan, 0.5, FAILS, "smaller"),
+        (np.nan, 0.5, FAILS, ", smaller"),
         (np.nan, np.nan, UNKNOWN, ""),
     ],
 )
@@ -90,3 +107,15 @@ def test_4_momentum_against_sgd(of: Steps, verdict: str) -> None:
     table = theory(critical_batch_size=[200.0, 100.0], workload=["w", "s"]).assign(sparsity=0.0)
     assert judged(4, studies=pd.concat(both), theory=table).verdict == verdict
     assert judged(4, studies=both[0], theory=table[:1]).verdict == UNKNOWN
+    for short in (0, 1):
+        four = table.assign(batch_sizes=[4 if row == short else 14 for row in (0, 1)])
+        assert judged(4, studies=pd.concat(both), theory=four).verdict == UNKNOWN
+
+
+def test_4_the_ratio_of_steps_is_that_of_its_interval() -> None:
+    """The mean over replicates of their means, also where they have different numbers of batch sizes."""
+    sgd = rows(steps(40000, 400), optimizer="sgd", workload="s", replicates=2)
+    own = [rows(steps(80000, 204)), rows(steps(80000, 396), B[:-1]).assign(replicate=1)]
+    table = theory(critical_batch_size=[200.0, 4096.0], workload=["w", "s"]).assign(sparsity=0.0)
+    found = judged(4, studies=pd.concat([*own, sgd]), theory=table)
+    assert f"of K* at large batches {math.sqrt(216 * 408) / 408:.2f} (" in found.figures

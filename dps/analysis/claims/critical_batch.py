@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from dps.analysis.claims.claim import (
@@ -21,7 +23,7 @@ from dps.analysis.results import Results
 
 MOMENTUM = ("momentum", "nesterov")
 COMPARED_SIZES = 5  # of each curve whose critical batch size is compared
-NO_SMALLER = 0.8  # times the other critical batch size: what is not below this is no smaller
+NO_SMALLER = 0.8  # times the other critical batch size: what is not below this is "no smaller"
 
 
 def larger_critical_batch(results: Results) -> Claim:
@@ -35,27 +37,28 @@ def larger_critical_batch(results: Results) -> Claim:
     texts = [f"{row['workload']}: {_figures(row)}" for _, row in pairs.iterrows()]
     return Claim(
         3,
-        f"With momentum the critical batch size of the {AT_SPARSE} sparse network is at least the dense one's.",
+        f"With momentum the critical batch size of the {AT_SPARSE} sparse network is no smaller than {NO_SMALLER} "
+        "times the dense one's.",
         verdict(cases),
         "; ".join([tally(cases, "workloads that can be judged"), *texts]) + ".",
         f"The {LEVEL:.0%} interval of c1 / c2 of the {AT_SPARSE} sparse curve over that of the dense curve, for every "
         f"workload with Momentum or Nesterov and {COMPARED_SIZES} batch sizes or more of both. The workload bears "
-        f"the claim out where its lower end is {NO_SMALLER} or more: then the critical batch size is no smaller (and "
-        "larger where the lower end is above one). It contradicts the claim where the upper end is below one. "
-        f"{combined('workloads')}",
+        f"the claim out where its lower end is {NO_SMALLER} or more, and contradicts it where its upper end is below "
+        f"{NO_SMALLER}. The numbers call it larger where the lower end is one or more, smaller where the upper end is "
+        f"below one, and otherwise no smaller where the lower end is {NO_SMALLER} or more. {combined('workloads')}",
     )
 
 
 def no_smaller(low: float, high: float) -> Case:
-    """Whether a ratio with this interval is no smaller than one, to the tolerance NO_SMALLER."""
-    smaller = within(low, high, 1, float("inf")) is False
-    return False if smaller else (within(low, high, NO_SMALLER, float("inf")) or None)
+    """Whether a ratio with this interval is NO_SMALLER or more."""
+    return within(low, high, NO_SMALLER, math.inf)
 
 
 def in_short(low: float, high: float) -> str:
     """What the interval of a ratio says of the critical batch size."""
-    if within(low, high, 1, float("inf")) is not None:
-        return "larger" if within(low, high, 1, float("inf")) else "smaller"
+    larger = within(low, high, 1, math.inf)
+    if larger is not None:
+        return "larger" if larger else "smaller"
     return "no smaller" if no_smaller(low, high) else "not told apart"
 
 

@@ -6,6 +6,7 @@ the replicates are the independent units, and with one the batch sizes are.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -15,7 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 from dps.analysis.k_star import LEVEL
 
 Interval = tuple[float, float]
-LEAST_PAIRS = 6  # values whose least and greatest enclose their median with a probability of 95%
 
 
 def middle_of_check(rows: pd.DataFrame, suffix: str = "") -> NDArray[np.float64]:
@@ -35,6 +35,18 @@ def t_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
     return float(values.mean() - half), float(values.mean() + half)
 
 
+def least_values(level: float = LEVEL) -> int:
+    """The least number of values of which two enclose their median with the probability `level`."""
+    return next(count for count in itertools.count(1) if _rank(count, level) > 0)
+
+
+def _rank(count: int, level: float) -> int:
+    """The greatest rank, from 1, at which the value and its opposite enclose the median surely enough, or 0."""
+    from scipy.stats import binom
+
+    return int(binom.ppf((1 - level) / 2, count, 0.5))
+
+
 def median_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
     """The interval of a median between two values in their order, whatever their distribution is.
 
@@ -45,7 +57,7 @@ def median_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
 
     values = np.sort(np.asarray(values, float))
     count = len(values)
-    rank = int(binom.ppf((1 - level) / 2, count, 0.5))  # from 1: the greatest of which the pair is sure enough
+    rank = _rank(count, level)
     if rank < 1:
         return -math.inf, math.inf
     sure, less = (1 - 2 * float(binom.cdf(one - 1, count, 0.5)) for one in (rank, rank + 1))
@@ -56,7 +68,10 @@ def median_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
     return float(low), float(high)
 
 
-def typical(values: ArrayLike, replicate: ArrayLike) -> Interval:
-    """The interval of the median of values (N,) of several batch sizes, of these replicates (N,)."""
+def typical(values: ArrayLike, replicate: ArrayLike) -> tuple[float, float, float]:
+    """The median of values (N,) of several batch sizes, of these replicates (N,), and its interval.
+
+    With two replicates or more it is the mean of the replicates' medians, about which Student's interval lies.
+    """
     medians = pd.Series(np.asarray(values, float)).groupby(np.asarray(replicate)).median()
-    return t_interval(medians) if len(medians) > 1 else median_interval(values)
+    return float(medians.mean()), *(t_interval(medians) if len(medians) > 1 else median_interval(values))

@@ -75,4 +75,4 @@ def _ratio_of_steps(both: pd.DataFrame) -> tuple[float, float, float]:
     logs = pd.Series(middle_of_check(both) - middle_of_check(both, "_sgd"))
     by_replicate = logs.groupby(both["replicate"].to_numpy()).mean()
     low, high = t_interval(by_replicate if len(by_replicate) > 1 else logs)
-    return math.exp(logs.mean()), float(np.exp(low)), float(np.exp(high))
+    return math.exp(by_replicate.mean()), float(np.exp(low)), float(np.exp(high))

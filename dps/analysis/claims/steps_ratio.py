@@ -19,7 +19,7 @@ from dps.analysis.claims.claim import (
     with_interval,
     within,
 )
-from dps.analysis.claims.intervals import LEAST_PAIRS, middle_of_check, typical
+from dps.analysis.claims.intervals import least_values, middle_of_check, typical
 from dps.analysis.columns import ACROSS_NETWORKS, GRID
 from dps.analysis.k_star import LEVEL
 from dps.analysis.results import Results
@@ -44,10 +44,10 @@ def sparse_takes_longer(results: Results) -> Claim:
         f"The {LEVEL:.0%} interval of the median, over batch sizes, of K* {AT_SPARSE} sparse over K* dense of the same "
         f"batch size and replicate: a workload bears the claim out where it lies inside [{TIMES_LEAST}, {TIMES_MOST}], "
         "and contradicts it where it lies outside. With two replicates or more it is Student's, on the log scale, of "
-        "the replicates' medians; with one it lies between two ratios in their order (Hettmansperger and Sheather), "
-        f"of {LEAST_PAIRS} or more. K* counts from the middle of its check interval, and dense K* within "
-        f"{in_words(CLOSE_CHECKS)} check intervals is left out. Of a sparse network that never reaches the goal only "
-        f"the least ratio is known, from the budget of steps. {combined('workloads')}",
+        "the replicates' medians, about their geometric mean; with one it lies between two ratios in their order "
+        f"(Hettmansperger and Sheather), of {least_values(LEVEL)} or more. K* counts from the middle of its check "
+        f"interval, and dense K* within {in_words(CLOSE_CHECKS)} check intervals is left out. Of a sparse network that "
+        f"never reaches the goal only the least ratio is known, from the budget of steps. {combined('workloads')}",
     )
 
 
@@ -58,6 +58,7 @@ def _median_ratio(pairs: pd.DataFrame) -> tuple[bool, Case, str]:
     least = np.where(never, np.log(pairs["max_steps"].to_numpy(float)), middle_of_check(pairs)) - dense
     most = np.where(never, math.inf, least)
     replicate = pairs["replicate"].to_numpy(int)
-    low, high = float(np.exp(typical(least, replicate)[0])), float(np.exp(typical(most, replicate)[1]))
-    text = f"{with_interval(math.exp(float(np.median(least))), low, high)} over {len(pairs)} pairs of studies"
+    middle, low, _ = np.exp(typical(least, replicate))
+    known, _, high = np.exp(typical(most, replicate))
+    text = f"{with_interval(middle if known < math.inf else math.nan, low, high)} over {len(pairs)} pairs of studies"
     return low > 0 or high < math.inf, within(low, high, TIMES_LEAST, TIMES_MOST), text

@@ -30,6 +30,7 @@ EXPONENT = ("exponent_low", "exponent_high")
 LEAST_EXPONENT = 0.5  # of a curve that bends sharply enough for three regions
 CURVE_BATCH_SIZES = 5  # that a curve must have
 CONTRADICTIONS = 2  # tests that a curve may fail, which share TAIL
+RISING_SIZES = 3  # batch sizes in the upper half of log B, of which a rise is told from scatter
 RISE = 0.5  # of K* with the batch size, as a fraction, that is more than scatter
 
 
@@ -51,16 +52,16 @@ def three_regions(results: Results) -> Claim:
         "Every (workload, sparsity) curve runs through linear scaling, diminishing returns and maximal data "
         "parallelism.",
         verdict(cases),
-        "; ".join([tally(cases, "curves"), *numbers, f"{len(curves) - len(judged)} curves are too short to judge"])
-        + ".",
+        "; ".join([tally(cases, "curves"), *numbers, f"{len(curves) - len(judged)} curves cannot be judged"]) + ".",
         f"A curve of {CURVE_BATCH_SIZES} batch sizes or more bears the claim out where the {LEVEL:.0%} interval of its "
         f"critical batch size lies between {early:g} times the smallest batch size and 1 / {late:g} of the largest, so "
         f"that the slope of log K* against log B is at most {LINEAR} at one end and at least {FLAT} at the other, and "
         "that of the exponent a of (c1^a / B^a + c2^a)^(1/a), one in the theory and less where the curve bends more "
         f"gradually, above {LEAST_EXPONENT}, and the last K* exceeds none by {in_words(RISE)}. It contradicts the "
         f"claim where the interval of a lies below {LEAST_EXPONENT}, since three regions do not come so gradually, or "
-        f"where K* rises over the upper half of log B (regression, one-sided p < {TAIL / CONTRADICTIONS}). A region "
-        f"that no batch size reaches does not contradict. {combined('curves')}",
+        f"where K* rises over the upper half of log B (regression over {RISING_SIZES} batch sizes or more, one-sided "
+        f"p < {TAIL / CONTRADICTIONS}). A region that no batch size reaches does not contradict. A curve with fewer "
+        f"batch sizes, or with no interval of a, is not judged. {combined('curves')}",
     )
 
 
@@ -79,7 +80,7 @@ def _falls(studies: pd.DataFrame) -> Case:
     logs = pd.Series(middle_of_check(studies), np.log(studies["batch_size"].to_numpy(float))).groupby(level=0).mean()
     falls: Case = bool(logs.iloc[-1] <= logs.min() + math.log1p(RISE)) or None
     upper = logs[logs.index >= (logs.index[0] + logs.index[-1]) / 2]
-    if len(upper) < 3 or upper.nunique() == 1:
+    if len(upper) < RISING_SIZES or upper.nunique() == 1:
         return falls
     found = linregress(upper.index, upper)
     return False if found.slope > found.stderr * t.ppf(1 - TAIL / CONTRADICTIONS, len(upper) - 2) else falls
