@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 def run_command_line() -> None:
     """Run the job, or with -m the jobs, that the command line asks for."""
+    logging.raiseExceptions = False  # a log on a disk that is full is not worth its traceback
     errors.run_command("dps", _understood_job)
 
 
@@ -30,7 +31,7 @@ def _understood_job() -> None:
     if sys.argv[1:] == ["--version"]:  # Hydra would tell its own
         print(f"dps {version('dps')}")
         return
-    sys.argv = understood(sys.argv)
+    sys.argv = [sys.argv[0], *understood(sys.argv[1:])]
     with hydras_part.guarded():
         job()
 

@@ -78,7 +78,7 @@ def _exit_code(command: Callable[[], None]) -> int:
     return 0
 
 
-def process(folder: Path, *arguments: str, env: Mapping[str, str] | None = None, seconds: float = 120) -> Done:
+def process(folder: Path, *arguments: str, env: Mapping[str, str] | None = None, seconds: float = 300) -> Done:
     """Run the command in `folder` in a process of its own, which is ended with all of its own after `seconds`."""
     command = [sys.executable, "-m", "dps.main", *arguments]
     pipe = subprocess.PIPE

@@ -19,6 +19,7 @@ class Faults:
     def __init__(self) -> None:
         self.tries: Counter[str] = Counter()
         self.survived: Counter[str] = Counter()
+        self.skipped: Counter[str] = Counter()
         self.codes: dict[str, Counter[int]] = defaultdict(Counter)
         self.answers: dict[str, str] = {}
 
@@ -29,12 +30,18 @@ class Faults:
                 item.user_properties.append(("fault", marker.args[0]))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count a test that has run, and one that could not be prepared as not survived."""
-        if report.skipped or (report.when != "call" and report.passed):
+        """Count a test that has run, and one that could not be prepared as not survived.
+
+        What fails has survived none of its tries, for it is the end that shows whether it has.
+        """
+        if report.when != "call" and report.passed:
             return
         found: dict[str, Any] = dict(report.user_properties)
         codes = Counter[int](found.get("exit codes", {}))
         tries, fault = codes.total() or 1, found["fault"]
+        if report.skipped and not hasattr(report, "wasxfail"):
+            self.skipped[fault] += 1
+            return
         self.tries[fault] += tries
         self.survived[fault] += tries * report.passed
         self.codes[fault] += codes
@@ -44,10 +51,11 @@ class Faults:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Write the table and the answers, and show the table."""
-        lines = ["| fault | tries | survived | exit codes |", "|---|---|---|---|"]
-        for fault, tries in self.tries.items():
+        lines = ["| fault | tries | survived | skipped tests | exit codes |", "|---|---|---|---|---|"]
+        for fault in dict.fromkeys([*self.tries, *self.skipped]):
             codes = ", ".join(f"{code} ({times})" for code, times in sorted(self.codes[fault].items()))
-            lines.append(f"| {fault} | {tries} | {self.survived[fault]} | {codes} |")
+            counts = (self.tries[fault], self.survived[fault], self.skipped[fault])
+            lines.append(f"| {fault} | {' | '.join(map(str, counts))} | {codes} |")
         answers = [f"- `{typed}`  \n  {answer}" for typed, answer in self.answers.items()]
         TABLE.parent.mkdir(exist_ok=True)
         TABLE.write_text("\n".join([*lines, "", *answers, ""]))

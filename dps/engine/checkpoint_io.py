@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins import CheckpointIO
 
+from dps.engine import memory
 from dps.storage import checkpoints
 
 log = logging.getLogger(__name__)
@@ -30,9 +31,21 @@ class StudyCheckpoints(CheckpointIO):
             if found != Path(path):
                 log.warning("%s is damaged or lost: training goes on from the one before, %s", path, found.name)
                 Path(path).unlink(missing_ok=True)  # else the next one written would put it in the other's place
-            loaded: dict[str, Any] = torch.load(io.BytesIO(file.read()), map_location, weights_only=True)
-            return loaded
+            return _loaded(Path(path), file.read(), map_location)
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Remove it, and the one before."""
         checkpoints.remove(Path(path))
+
+
+def _loaded(path: Path, payload: bytes, map_location: Any) -> dict[str, Any]:
+    """ValueError where a file that is whole is no checkpoint, such as one that would run code."""
+    try:
+        loaded: Any = torch.load(io.BytesIO(payload), map_location, weights_only=True)
+    except Exception as error:  # of half a dozen kinds, which torch and pickle leave open
+        if memory.ran_out(error):
+            raise
+        raise checkpoints.damaged(path) from error
+    if not isinstance(loaded, dict) or "pytorch-lightning_version" not in loaded:
+        raise checkpoints.damaged(path)
+    return loaded

@@ -28,13 +28,18 @@ def keep_freed_memory() -> None:
         mallopt(M_TRIM_THRESHOLD, -1)
 
 
+def ran_out(error: Exception) -> bool:
+    """Whether an error says that there was too little memory."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in RAN_OUT)
+
+
 @contextmanager
 def explained(study: Study) -> Iterator[None]:
     """MemoryError, with what to lower, where the study asked for more memory than there is."""
     try:
         yield
     except Exception as error:
-        if not isinstance(error, MemoryError) and not any(words in str(error) for words in RAN_OUT):
+        if not ran_out(error):
             raise
         shape = study.folder / ".hydra" / "stack.yaml"
         raise MemoryError(

@@ -8,6 +8,7 @@ from dps.engine.named import GROUPS
 from dps.engine.options import Options
 
 NAMES = {field.name for field in fields(Options)}
+MULTIRUN = ("-m", "--multirun")  # which Hydra's parser does not take between overrides
 CHOSEN = (*GROUPS.values(), "workload", "space", "callbacks", "trainer", "logger")
 # By option of Hydra's own: its one value, and why.
 HYDRAS = {
@@ -33,7 +34,7 @@ def understood(arguments: Iterable[str]) -> list[str]:
             raise ValueError(f"{argument} must be {HYDRAS[key][0]}: {HYDRAS[key][1]}")
         if key in CHOSEN and re.fullmatch(r"[-+\d.e]+|true|false", value, re.IGNORECASE):
             raise ValueError(f"{argument} is unknown: choose a {key} by its name, as `dps --help` lists them")
-    return found
+    return sorted(found, key=lambda argument: argument not in MULTIRUN)
 
 
 def refuse_renaming(overrides: Iterable[str]) -> None:

@@ -35,7 +35,12 @@ def newest_whole(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
                 if file is not None:
                     yield one, file
                     return
-    raise ValueError(
+    raise damaged(path)
+
+
+def damaged(path: Path) -> ValueError:
+    """What to raise where there is no checkpoint to go on from."""
+    return ValueError(
         f"{path} is damaged, or of an earlier version of dps: remove it, and the same command starts its trials again"
     )
 
