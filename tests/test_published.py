@@ -22,6 +22,13 @@ def test_they_are_read_whole() -> None:
     assert typed == "dps -m workload=mnist_simple_cnn_momentum"
 
 
+def test_the_demo_is_confirmed() -> None:
+    found = dps.load(FOLDER / "demo").k_star
+    assert found["steps_to_result"].tolist() == [208, 112, 64, 384, 336, 112]  # docs/confirm.md, and README.md
+    assert found["confirmed_steps"].tolist() == [240, 144, 80, 496, 288, 160]
+    assert found["fresh_seeds"].eq(24).all()
+
+
 def test_those_that_are_trained_again_are_read_whole() -> None:
     results = dps.load(FOLDER / "digits_simple_cnn_momentum")
     assert len(results.trials) == 288 and not results.missing
