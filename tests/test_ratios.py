@@ -1,12 +1,14 @@
-"""Ratios of two curves, from pairs of replicates or from two intervals."""
+"""Ratios of two curves: from pairs of replicates, from one of each, or from two intervals."""
 
 import math
 
 import numpy as np
 import pytest
 from planted import narrow, noisy
-from scipy.stats import t
+from scipy.optimize import minimize
+from scipy.stats import norm, t
 
+from dps.analysis.fits.curve import Curve
 from dps.analysis.fits.fit import fit
 from dps.analysis.fits.ratios import c1_ratio, critical_ratio
 
@@ -24,9 +26,40 @@ def test_what_replicates_share_is_no_uncertainty_of_a_ratio() -> None:
     assert critical_ratio(*curves) == pytest.approx((2, 2, 2), rel=0.01)
 
 
-def test_single_replicates_add_the_distances_to_the_ends_in_squares() -> None:
+def unlikely(parameters: np.ndarray, *curves: Curve) -> float:
+    """Minus the log likelihood of curves under log c1, log c2 and log sigma of each."""
+    total = 0.0
+    for (log_c1, log_c2, log_sigma), curve in zip(parameters.reshape(-1, 3), curves, strict=True):
+        mean = np.log(np.exp(log_c1) / curve.batch_sizes + np.exp(log_c2))
+        high, low = (
+            norm.cdf((np.log(k) - mean) / np.exp(log_sigma)) for k in (curve.steps, curve.steps - curve.interval_steps)
+        )
+        total -= np.log(np.maximum(high - low, 1e-300)).sum()
+    return total
+
+
+def test_single_replicates_are_fitted_together() -> None:
+    """Against scipy's optimizer: at the ends, both likelihoods together are as low as Student's t allows."""
     generator = np.random.default_rng(0)
-    own, other = (noisy(generator, B, 1, coefficients, 0.05) for coefficients in ((5e4, 100), (2e4, 80)))
+    own, other = (noisy(generator, B, 1, coefficients, 0.1) for coefficients in ((5e4, 100), (2e4, 80)))
+    start = np.log([5e4, 100, 0.1, 2e4, 80, 0.1])
+    best = minimize(unlikely, start, (own, other), "Nelder-Mead", options={"maxiter": 20000, "fatol": 1e-9}).fun
+    free = 2 * len(B) - 4
+    allowed = len(B) * math.log1p(t.ppf(0.975, free) ** 2 / free)
+    found = c1_ratio(own, other)
+    for end in (found.low, found.high):
+
+        def held(five: np.ndarray, log_ratio: float = math.log(end)) -> float:
+            return unlikely(np.r_[five[2] + log_ratio, five], own, other)
+
+        start = np.log([100, 0.1, 2e4, 80, 0.1])
+        at_end = minimize(held, start, method="Nelder-Mead", options={"maxiter": 20000, "fatol": 1e-9}).fun
+        assert at_end - best == pytest.approx(allowed, rel=0.03)
+
+
+def test_unlike_replicates_add_the_distances_to_the_ends_in_squares() -> None:
+    generator = np.random.default_rng(0)
+    own, other = (noisy(generator, B, r, coefficients, 0.05) for r, coefficients in ((2, (5e4, 100)), (1, (2e4, 80))))
     (x, x_low, x_high), (y, y_low, y_high) = np.log(fit(own).c1), np.log(fit(other).c1)
     expected = (x - y, x - y - math.hypot(x - x_low, y_high - y), x - y + math.hypot(x_high - x, y - y_low))
     assert np.log(c1_ratio(own, other)) == pytest.approx(expected, abs=1e-6)

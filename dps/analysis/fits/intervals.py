@@ -58,8 +58,8 @@ def interval(curve: Curve, parameter: Parameter, values: Floats) -> tuple[float,
     if len(replicates := comparable(curve, parameter)) > 1:
         signed = signed_scores(scores(curve, parameter, values, replicates).scores)
     else:
-        checks = curve.checks()
-        signed = signed_likelihood(profile(checks, parameter, values), 1 + len(parameter.free))
+        found = profile(curve.checks(), parameter, values)
+        signed = signed_likelihood(found.log_likelihood, found.cells.first.shape[1], 1 + len(parameter.free))
     return ends(values, signed)
 
 
@@ -93,16 +93,18 @@ def signed_scores(scores: Floats) -> Floats:
     return result
 
 
-def signed_likelihood(found: Profile, fitted: int) -> Floats:
-    """The root of what each log likelihood lacks of the largest over its bound (G,), signed as signed_scores."""
+def signed_likelihood(log_likelihood: Floats, count: int, fitted: int) -> Floats:
+    """The root of what each log likelihood (G,) lacks of the largest over its bound (G,), signed as signed_scores.
+
+    It is that of `count` known K*, to which so many coefficients are `fitted`.
+    """
     from scipy.stats import t
 
-    count = found.cells.first.shape[1]
     if count <= fitted:
-        return np.full(len(found.log_likelihood), math.nan)
-    lacking = 2 * (found.log_likelihood.max() - found.log_likelihood)
+        return np.full(len(log_likelihood), math.nan)
+    lacking = 2 * (log_likelihood.max() - log_likelihood)
     bound = count * math.log1p(t.ppf((1 + LEVEL) / 2, count - fitted) ** 2 / (count - fitted))
-    result: Floats = np.sign(found.log_likelihood.argmax() - np.arange(len(lacking))) * np.sqrt(lacking / bound)
+    result: Floats = np.sign(log_likelihood.argmax() - np.arange(len(lacking))) * np.sqrt(lacking / bound)
     return result
 
 
