@@ -141,6 +141,7 @@ def _watch(app: App, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launcher, "launch", launch)
     monkeypatch.setattr("dps.engine.named.GROUPS", {"optimizer": "optimizer"})  # all that this application has
     monkeypatch.setattr("dps.engine.study.Study.parse", parse)
+    monkeypatch.setattr("dps.engine.sweep.read_data", lambda studies: None)  # which it does not have either
     monkeypatch.setattr("dps.report.terminal.show", show)
 
 
