@@ -23,9 +23,10 @@ from dps.models import StackedModel
 from dps.models.layers import Linear
 from dps.protocol.metaparameters import TABLE
 from dps.pruning import Unpruned, masks
+from dps.report.figures import paper
 from dps.stack.adam import Adam, AdamW
 from dps.stack.sgd import SGD
-from dps.storage import trial_rows
+from dps.storage import configurations, trial_rows
 
 FOLDER = Path(conf.__file__).parent
 GROUPS = sorted(path.name for path in FOLDER.iterdir() if any(path.glob("*.yaml")))
@@ -90,6 +91,18 @@ def test_a_workload_opens_with_its_command_and_what_to_expect(composed: Composed
     assert command and re.search(r"^# Expected: \w", text, re.MULTILINE)
     overrides = [re.sub(r",.*", "", override) for override in command[1].split()]  # the first value of each list
     assert composed(*overrides).workload == name
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_a_workload_names_the_papers_figures_that_a_report_is_numbered_by(composed: Composed, name: str) -> None:
+    cfg = composed(f"workload={name}")
+    header = (FOLDER / "workload" / f"{name}.yaml").read_text().splitlines()[1]
+    if header.startswith("# No figure of the paper"):
+        return
+    assert header.startswith("# Figure")
+    key = {**configurations.about(cfg), "pruning": "snip"}
+    numbers = {number for number in (paper.scaling_number(key), paper.trials_number(key)) if number not in (None, "3")}
+    assert numbers <= set(re.findall(r"\d+", header))
 
 
 # ---- what Hydra makes of them
