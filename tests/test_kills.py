@@ -170,9 +170,10 @@ def watch(owner, name):
         calls[name] += 1
         number = calls[name]
         kill_at([name, number, "before"])
-        answer = original(*arguments, **options)
-        kill_at([name, number, "after"])
-        return answer
+        try:
+            return original(*arguments, **options)
+        finally:  # unlink raises where there is no such file
+            kill_at([name, number, "after"])
 
     setattr(owner, name, watched)
 
