@@ -12,6 +12,8 @@ REFUSED = [
     (CALLED, "hydra.callbacks.x._target_=os.mkdir"),
     ("hydra.launcher._target_=os.mkdir", "hydra.launcher._target_=os.mkdir"),
     ("+hydra.sweeper.x={_target_: os.mkdir, path: planted}", "hydra.sweeper.x._target_=os.mkdir"),
+    ("+hydra.callbacks.x._target_=hydra.experimental.callbacks.pickle.load", "hydra.callbacks.x._target_=hydra.exp"),
+    ("+hydra.job_logging.handlers.x.class=logging.os.mkdir", "hydra.job_logging.handlers.x.class=logging.os.mkdir"),
     ("+hydra.job_logging.handlers.x.class=os.mkdir", "hydra.job_logging.handlers.x.class=os.mkdir"),
     ("+hydra.hydra_logging.filters.x='ext://planted.x'", "hydra.hydra_logging.filters.x=ext://planted.x"),
     ("+hydra.job.env_set.DPS_ALLOW=os", "hydra.job.env_set.DPS_ALLOW"),
@@ -24,7 +26,11 @@ REFUSED = [
 @pytest.mark.parametrize("sweep", [False, True], ids=["alone", "sweep"])
 def test_it_is_refused_before_it_is_called(tmp_path: Path, typed: str, named: str, sweep: bool) -> None:
     done = dps(tmp_path, *(["-m", "batch_size=4,8"] if sweep else []), typed)
-    assert (done.code, done.stdout) == (1, "") and done.stderr.startswith(f"dps: {named} is not allowed: ")
+    assert (
+        (done.code, done.stdout) == (1, "")
+        and done.stderr.startswith(f"dps: {named}")
+        and " is not allowed: " in done.stderr
+    )
     assert done.stderr.count("\n") == 1 and not list(tmp_path.iterdir())
 
 

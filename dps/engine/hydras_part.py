@@ -14,6 +14,7 @@ HOLDS = {
     "hydra.launcher": ("hydra_plugins", "hydra._internal.core_plugins"),
     "hydra.sweeper": ("hydra_plugins", "hydra._internal.core_plugins", "optuna"),
 }
+PLUGINS = ("hydra.launcher._target_", "hydra.sweeper._target_")  # which Hydra itself takes from its plugins alone
 LOGGING = ("hydra_logging", "job_logging")
 LOGGERS = ("logging", "colorlog")  # what logging may be built of
 STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
@@ -45,7 +46,12 @@ def refuse(hydra: DictConfig) -> None:
     """ValueError that names what Hydra's part may not call, or set in the environment."""
     targets.allow_own(hydra.runtime)
     given = plain(hydra)
-    targets.refuse_foreign({f"hydra.{name}": part for name, part in given.items()}, HOLDS)
+    parts = {f"hydra.{name}": part for name, part in given.items()}
+    targets.refuse_foreign(parts, HOLDS)
+    for group, part in parts.items():
+        for option, target in targets.named(part, group):
+            if option not in PLUGINS:
+                targets.load(option, target, HOLDS, depth=2)
     for name in LOGGING:
         _refuse_in_logging(given[name], f"hydra.{name}")
     for name in given["job"]["env_set"]:
@@ -57,8 +63,11 @@ def _refuse_in_logging(node: Any, option: str) -> None:
     """ValueError where a configuration of logging would call or import something else than loggers."""
     if isinstance(node, dict):
         for name, value in node.items():
-            if name in ("()", "class") and not targets.is_in(str(value), LOGGERS):
-                raise ValueError(f"{option}.{name}={value} is not allowed: it takes what lies in {', '.join(LOGGERS)}")
+            if name in ("()", "class"):
+                if not targets.is_in(str(value), LOGGERS):
+                    right = ", ".join(LOGGERS)
+                    raise ValueError(f"{option}.{name}={value} is not allowed: it takes what lies in {right}")
+                targets.load(f"{option}.{name}", str(value), {option: LOGGERS}, depth=option.count(".") + 1)
             _refuse_in_logging(value, f"{option}.{name}")
     elif isinstance(node, list):
         for number, value in enumerate(node):

@@ -78,22 +78,25 @@ def _config_dirs(runtime: Any) -> list[Path]:
 def refuse_foreign(given: Mapping[str, Any], holds: Mapping[str, Sequence[str]] = HOLDS) -> None:
     """ValueError that names the first `_target_` of a plain configuration which its group may not hold."""
     for group, part in given.items():
-        for option, target in _targets(part, group):
+        for option, target in named(part, group):
             if not isinstance(target, str) or not is_in(target, (*holds.get(group, ()), *_allowed())):
                 raise _foreign(option, target, group, holds)
 
 
-def load(option: str, target: str) -> Any:
-    """What an allowed `_target_` names; ValueError where there is no such thing, or where it is at home elsewhere."""
-    group = option.partition(".")[0]
+def load(option: str, target: str, holds: Mapping[str, Sequence[str]] = HOLDS, depth: int = 1) -> Any:
+    """What an allowed `_target_` names; ValueError where there is no such thing, or where it is at home elsewhere.
+
+    The group, by its name in `holds`, is the first `depth` parts of the option.
+    """
+    group = ".".join(option.split(".")[:depth])
     try:
         found = _located(target)
     except Exception as error:  # whatever a module of a user's raises when it is imported
         reason = " ".join(str(error).split())
         raise ValueError(f"{option}={target} cannot be imported: {reason}") from error
     home = f"{getattr(found, '__module__', None)}.{getattr(found, '__qualname__', None)}"
-    if not callable(found) or not is_in(home, (*HOLDS.get(group, ()), *_allowed())):
-        raise _foreign(option, target, group, HOLDS)
+    if not callable(found) or not is_in(home, (*holds.get(group, ()), *_allowed())):
+        raise _foreign(option, target, group, holds)
     return found
 
 
@@ -122,16 +125,16 @@ def is_in(name: str, homes: Iterable[str]) -> bool:
     return any(f"{name}.".startswith(f"{home}.") for home in homes)
 
 
-def _targets(node: Any, option: str) -> Iterator[tuple[str, Any]]:
+def named(node: Any, option: str) -> Iterator[tuple[str, Any]]:
     """Every `_target_` at or below a node, with its option, the outer ones first."""
     if isinstance(node, dict):
         if "_target_" in node:
             yield f"{option}._target_", node["_target_"]
         for name, value in node.items():
-            yield from _targets(value, f"{option}.{name}")
+            yield from named(value, f"{option}.{name}")
     elif isinstance(node, list):
         for number, value in enumerate(node):
-            yield from _targets(value, f"{option}[{number}]")
+            yield from named(value, f"{option}[{number}]")
 
 
 def _modules(place: Path) -> Iterator[str]:
