@@ -90,6 +90,8 @@ def end_with_command() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     is_here = os.environ.get("SUBMITIT_EXECUTOR", "local") == "local"
     if is_here and (command := os.environ.get(COMMAND)):
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which submitit has its jobs pass over
         threading.Thread(target=_end_after, args=[int(command)], daemon=True).start()
 
 

@@ -174,7 +174,7 @@ with signals.stopping("dps"):
     {wait}
     os.kill(os.getpid(), signal.SIGKILL)
 """
-JOB = "import sys, time; from dps import signals; {steps}; time.sleep(60)"
+JOB = "import signal, sys, time; from dps import signals; {steps}; time.sleep(60)"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the Linux kernel")
@@ -183,8 +183,9 @@ JOB = "import sys, time; from dps import signals; {steps}; time.sleep(60)"
     [
         ("signals.end_with_command(); print(1, flush=True)", "job.stdout.readline()"),
         ("sys.stdin.read(); signals.end_with_command()", "pass"),
+        ("signal.signal(signal.SIGTERM, lambda *_: None); sys.stdin.read(); signals.end_with_command()", "pass"),
     ],
-    ids=["running", "starting"],
+    ids=["running", "starting", "starting under a launcher that passes over SIGTERM"],
 )
 def test_a_job_ends_with_its_command(steps: str, wait: str) -> None:
     typed = [sys.executable, "-c", COMMAND.format(job=JOB.format(steps=steps), wait=wait)]
