@@ -32,6 +32,7 @@ class Goal(Callback):
         goal, examples = task.study.cfg.goal, len(task.data.validation_labels)
         self.check = GoalCheck(goal.error, examples, goal.examples_per_block, goal.early_reject, task.device)
         self.finishers = Finishers(task.study.folder)
+        self._stack = task.stack
         self.seconds = Seconds(time.perf_counter())
         if self._restored:
             self.check.difficulty.copy_(self._restored["difficulty"])
@@ -127,7 +128,8 @@ class Goal(Callback):
             logger.log_metrics(metrics, step=trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run goes on from."""
+        """What a resumed run goes on from; the seconds since the last check are charged to the trials that run."""
+        self.seconds.train(self._stack.running(), time.perf_counter())
         return {"seconds": self.seconds.spent, "difficulty": self.check.difficulty}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

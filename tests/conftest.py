@@ -78,3 +78,17 @@ def history(monkeypatch: pytest.MonkeyPatch) -> list[dict[int, list[Tensor]]]:
     monkeypatch.setattr(StudyTask, "training_step", noted_step)
     monkeypatch.setattr(StudyTask, "finish", noted_finish)
     return steps
+
+
+@pytest.fixture
+def first_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The step at which every fit began."""
+    steps: list[int] = []
+    start = StudyTask.on_train_start
+
+    def spy(task: StudyTask) -> None:
+        steps.append(task.trainer.global_step)
+        start(task)
+
+    monkeypatch.setattr(StudyTask, "on_train_start", spy)
+    return steps

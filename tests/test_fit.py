@@ -83,20 +83,6 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, Weigh
         return run(tmp_path_factory.mktemp("usual"), *SMALL, *MIXED, "race=false"), weights
 
 
-@pytest.fixture
-def first_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The step at which every fit began."""
-    steps: list[int] = []
-    start = StudyTask.on_train_start
-
-    def spy(task: StudyTask) -> None:
-        steps.append(task.trainer.global_step)
-        start(task)
-
-    monkeypatch.setattr(StudyTask, "on_train_start", spy)
-    return steps
-
-
 def run(folder: Path, *arguments: str, code: int = 0) -> pd.DataFrame:
     """The rows of the one study that the command leaves in a folder."""
     done = dps(folder, *arguments)
@@ -347,13 +333,17 @@ def test_wherever_ctrl_c_strikes(
 @pytest.fixture
 def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a study of the trials 0 and 3 that Ctrl-C stopped after six steps, before any trial ended."""
+    interrupted(tmp_path, monkeypatch, *STOPPED)
+    assert checkpoint(tmp_path).exists() and before(checkpoint(tmp_path)).exists()
+    return tmp_path
+
+
+def interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch, *typed: str) -> None:
     handler = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
         Interruption(StudyTask, "training_step", 7, False).install(patch)
-        assert dps(tmp_path, *STOPPED, EVERY_STEP).code != 0
+        assert dps(folder, *typed, EVERY_STEP).code != 0
     signal.signal(signal.SIGINT, handler)
-    assert checkpoint(tmp_path).exists() and before(checkpoint(tmp_path)).exists()
-    return tmp_path
 
 
 def checkpoint(folder: Path) -> Path:
@@ -374,8 +364,41 @@ def test_a_checkpoint_of_other_metaparameters_is_not_taken_for_these(stopped: Pa
 def test_a_checkpoint_of_other_trials_is_not_taken_for_these(stopped: Path) -> None:
     typed = [*SMALL, "trial=[0,1,2,3]", "optimizer.lr=1e-5"]
     afresh = run(place(stopped, "afresh"), *typed)
+    kept = checkpoint(stopped).read_bytes()
     assert dps(stopped, *typed).code == 0
     pd.testing.assert_frame_equal(rows(study(stopped, 8)), afresh)
+    assert not list(stopped.rglob("*.ckpt"))  # with which the study would count as running
+    checkpoint(stopped).write_bytes(kept)
+    assert dps(stopped, *typed).code == 0
+    assert not checkpoint(stopped).exists()
+
+
+def test_a_checkpoint_of_trials_that_are_not_all_recorded_stays(stopped: Path) -> None:
+    assert dps(stopped, *SMALL, "trial=[0,1]", "optimizer.lr=1e-5").code == 0
+    assert checkpoint(stopped).exists()
+    assert dps(stopped, *STOPPED).code == 0
+    assert not list(stopped.rglob("*.ckpt"))
+
+
+def test_a_checkpoint_without_a_trial_whose_record_is_gone_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_both = [*SMALL, "trial=[0,1]", "optimizer.lr=1e-5"]
+    assert dps(tmp_path, *SMALL, "optimizer.lr=1e-5").code == 0  # trial 0
+    interrupted(tmp_path, monkeypatch, *of_both)  # in a stack of trial 1 alone
+    (study(tmp_path, 8) / records.FILE).unlink()
+    done = dps(tmp_path, *of_both)
+    assert done.code == 1 and "trials=0-1.ckpt does not train trial 0, which is not recorded any more" in done.stderr
+
+
+def test_the_seconds_since_the_last_check_are_kept(stopped: Path) -> None:
+    """The checkpoints are of the steps 5 and 6, and the last check of step 4."""
+    shutil.move(before(checkpoint(stopped)), earlier := stopped / "earlier.ckpt")
+    spent = [
+        StudyCheckpoints().load_checkpoint(path)["callbacks"]["Goal"]["seconds"]
+        for path in (earlier, checkpoint(stopped))
+    ]
+    assert all(0 < spent[0][trial][0] < spent[1][trial][0] for trial in (0, 3))
 
 
 def test_a_checkpoint_of_another_configuration_is_refused(stopped: Path) -> None:

@@ -2,14 +2,16 @@
 
 import io
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import Timeout
 from pytorch_lightning.plugins import CheckpointIO
 
 from dps.engine import memory
-from dps.storage import checkpoints
+from dps.storage import checkpoints, ownership, records
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,20 @@ class StudyCheckpoints(CheckpointIO):
     def remove_checkpoint(self, path: str | Path) -> None:
         """Remove it, and the one before."""
         checkpoints.remove(Path(path))
+
+
+def remove_finished(folder: Path) -> None:
+    """Remove what stopped jobs of a study have left whose trials are all recorded, as other jobs have trained them."""
+    for job in {path.name.partition(".")[0] for path in folder.glob(checkpoints.OF_JOBS)}:
+        path = folder / f"{job}.ckpt"
+        with (
+            suppress(Timeout, ValueError, KeyError),  # it runs, or is damaged
+            ownership.job_lock(folder, job).acquire(blocking=False),
+            checkpoints.newest_whole(path) as (_, file),
+        ):
+            trained = {trial["trial"] for trial in _loaded(path, file.read(), "cpu")["stack"]["trials"]}
+            if trained <= set(records.read(folder)["trial"]):
+                checkpoints.remove(path)
 
 
 def _loaded(path: Path, payload: bytes, map_location: Any) -> dict[str, Any]:

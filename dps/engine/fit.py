@@ -60,10 +60,8 @@ def fit_here(study: Study) -> pl.Trainer:
         steps_to_result = study.steps_to_result()
         for logger in trainer.loggers:
             logger.log_metrics({"steps_to_result": math.nan if steps_to_result is None else steps_to_result})
-    if trainer.is_global_zero:
-        if lost := study.missing():
-            raise RuntimeError(f"{len(lost)} trials have ended and are not recorded")
-        checkpoints.remove(study.checkpoint)
+    if trainer.is_global_zero and (lost := study.missing()):
+        raise RuntimeError(f"{len(lost)} trials have ended and are not recorded")
     return trainer
 
 

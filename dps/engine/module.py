@@ -167,6 +167,12 @@ class StudyTask(pl.LightningModule):
         here = OmegaConf.to_container(self.study.cfg, resolve=True)
         if different := differences(configuration, here, list(options.values())):
             raise ValueError(f"{path} is of another configuration ({', '.join(different)}): remove it")
+        trained = [trial["trial"] for trial in trials]
+        if lost := [trial["trial"] for trial in self.study.missing() if trial["trial"] not in trained]:
+            raise ValueError(
+                f"{path} does not train trial {lost[0]}, which is not recorded any more: remove it, and the same "
+                "command starts its trials again"
+            )
         asked = {trial["trial"]: trial for trial in self.trials}
         for trial in trials:
             for name, value in trial.items():

@@ -24,10 +24,18 @@ def run(study: Study, overrides: list[str], trials_of_sweep: int | None = None) 
             with files.lock(study.folder):
                 study.refuse_another()  # that has claimed the folder since
             _train(study)
-    else:
-        with suppress(OSError):  # of a run that was killed after its last record; a disk that is read only keeps it
-            checkpoints.remove(study.checkpoint)
+    with suppress(OSError):  # a disk that is read only keeps it
+        _remove_finished(study)
     return study.steps_to_result()
+
+
+def _remove_finished(study: Study) -> None:
+    """Remove the checkpoints of trials that are recorded, such as that of a run killed after its last record."""
+    checkpoints.remove(study.checkpoint)
+    if any(study.folder.glob(checkpoints.OF_JOBS)):
+        from dps.engine import checkpoint_io
+
+        checkpoint_io.remove_finished(study.folder)
 
 
 def _alone(study: Study) -> AbstractContextManager[object]:
@@ -46,3 +54,4 @@ def _train(study: Study) -> None:
 
     with memory.explained(study):
         fit.fit(study)
+    checkpoints.remove(study.checkpoint)

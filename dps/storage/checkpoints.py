@@ -7,6 +7,8 @@ from typing import BinaryIO
 
 from dps.storage import files, sealed
 
+OF_JOBS = "trials=*.ckpt"  # as a pattern, in a study's folder
+
 
 def before(path: Path) -> Path:
     """Where the checkpoint lies that the one at `path` has taken the place of."""
