@@ -22,7 +22,13 @@ Floats = NDArray[np.float64]
 B = tuple(2**n for n in range(1, 15))
 INTERVAL = 16  # steps
 SHARED = {"dataset": "mnist", "model": "cnn", "lr_schedule": "constant", "pruning": "snip", "goal_error": 0.02}
-STUDY: dict[str, Any] = SHARED | {"interval_steps": INTERVAL, "max_steps": 40000, "state": "finished", "censored": 0}
+STUDY: dict[str, Any] = SHARED | {
+    "trials": 16,
+    "interval_steps": INTERVAL,
+    "max_steps": 40000,
+    "state": "finished",
+    "censored": 0,
+}
 
 
 def study_rows(

@@ -1,6 +1,7 @@
 """Claims 1 to 4 on made-up results that bear them out, contradict them, or cannot tell."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,18 @@ def test_1_three_regions(critical: Any, exponent: Any, of: Steps, verdict: str) 
     table = theory(**ends_named("critical", critical), **ends_named("exponent", exponent))
     assert judged(1, studies=networks(of, of), theory=table).verdict == verdict
     assert judged(1, studies=networks(of, of, B[:4]), theory=table.assign(batch_sizes=4)).verdict == UNKNOWN
+
+
+@pytest.mark.parametrize("b", [B, B[:4]])
+def test_1_a_dense_curve_recorded_under_two_criteria_counts_once(b: Sequence[int]) -> None:
+    """As that of the most batch sizes: with few of them it could not be judged."""
+    sets = [networks(steps(), steps(80000, 400), size, pruning=name) for size, name in ((b, "grasp"), (B, "snip"))]
+    ends = ends_named("critical", (100, 400))
+    tables = [theory(**ends, pruning=name, batch_sizes=len(size)) for size, name in ((b, "grasp"), (B, "snip"))]
+    found = judged(1, studies=pd.concat(sets), theory=pd.concat(tables))
+    counted = ("3 of 3", 0) if b == B else ("2 of 2", 1)
+    assert found.figures.startswith(f"{counted[0]} curves bear it out; ")
+    assert f"; {counted[1]} curves cannot be judged" in found.figures
 
 
 @pytest.mark.parametrize(
@@ -93,6 +106,18 @@ def test_3_critical_batch(low: float, high: float, verdict: str, words: str) -> 
     assert judged(3, theory=table, studies=networks(steps(), steps(), optimizer="sgd")).verdict == UNKNOWN
 
 
+def test_3_the_dense_curve_is_that_of_the_sparse_ones_criterion() -> None:
+    """The ratio is to that one; the same network under another criterion has too few batch sizes to be judged."""
+    table = theory(critical_ratio=2, **ends_named("critical_ratio", (1.1, 3.0)))
+    few = table[table["sparsity"] == 0].assign(pruning="grasp", batch_sizes=3)
+    assert judged(3, theory=pd.concat([few, table])).verdict == HOLDS
+
+
+def test_3_a_critical_batch_size_without_end_is_at_least_what_its_interval_says() -> None:
+    table = theory(critical_ratio=math.inf, **ends_named("critical_ratio", (1.1, math.inf)))
+    assert ", ratio (at least 1.10), larger" in judged(3, theory=table).figures
+
+
 @pytest.mark.parametrize(
     ("of", "verdict"),
     [
@@ -119,3 +144,25 @@ def test_4_the_ratio_of_steps_is_that_of_its_interval() -> None:
     table = theory(critical_batch_size=[200.0, 4096.0], workload=["w", "s"]).assign(sparsity=0.0)
     found = judged(4, studies=pd.concat([*own, sgd]), theory=table)
     assert f"of K* at large batches {math.sqrt(216 * 408) / 408:.2f} (" in found.figures
+
+
+@pytest.mark.parametrize("criteria", [(("snip", "grasp"), ("snip", "grasp")), (("snip",), ("grasp",))])
+def test_4_a_dense_curve_counts_once_under_any_criterion(criteria: tuple[Sequence[str], Sequence[str]]) -> None:
+    """Recorded under two by both optimizers, or under another by each."""
+    own, sgd = rows(steps(80000, 200)), rows(steps(40000, 400), optimizer="sgd", workload="s")
+    dense = theory(critical_batch_size=[200.0, 100.0], workload=["w", "s"]).assign(sparsity=0.0)
+    both = [(own, dense[:1], criteria[0]), (sgd, dense[1:], criteria[1])]
+    studies = [frame.assign(pruning=name) for frame, _, names in both for name in names]
+    table = [row.assign(pruning=name) for _, row, names in both for name in names]
+    found = judged(4, studies=pd.concat(studies), theory=pd.concat(table))
+    assert found.verdict == HOLDS and found.figures.startswith("1 of 1 curves with an SGD counterpart bear it out; ")
+    assert found.figures.count("w at sparsity 0") == 1
+
+
+def test_4_sparse_curves_are_paired_by_their_criterion() -> None:
+    own, sgd = rows(steps(80000, 200)), rows(steps(40000, 400), optimizer="sgd", workload="s")
+    table = theory(critical_batch_size=[200.0, 100.0], workload=["w", "s"]).assign(sparsity=0.9)
+    studies = pd.concat([own, sgd]).assign(sparsity=0.9)
+    assert judged(4, studies=studies, theory=table).verdict == HOLDS
+    other = {"pruning": np.where(studies["workload"] == "s", "grasp", "snip")}
+    assert judged(4, studies=studies.assign(**other), theory=table.assign(pruning=["snip", "grasp"])).verdict == UNKNOWN

@@ -18,6 +18,8 @@ from scipy.stats import sem, t
         ({0: (7.23,) * 4, 0.5: (7.45,) * 4, 0.7: (7.86,) * 4, 0.9: (9.58,) * 4}, HOLDS),
         ({0: (1, 2, 3, 4), 0.5: (1, 1, 1, 1), 0.9: (4, 4, 4, 5)}, FAILS),  # 50% below dense
         ({0: (1, 2, 3, 4), 0.9: (9, 9, 9, 2)}, FAILS),  # not throughout
+        ({0: (1, 2, 3, 4), 0.9: (9, 9, 9, 2), 0.99: (20, 20, 20, 20)}, FAILS),  # 99% above dense says nothing of 90%
+        ({0: (1, 2, 3, 4), 0.9: (9, 9, 9, 9), 0.99: (20, 20, 20, 2)}, HOLDS),  # 99% not throughout
         ({0: (4, 3, 2, 1), 0.9: (5, 4, 3, 2, 0.1, 0.1)}, HOLDS),  # steps that the dense run lacks do not count
         ({0: (1, 2, 3, 4), 0.9: (9, 9, 9)}, UNKNOWN),
         ({0: (1, 2, 3, 4), 0.5: (9, 9, 9, 9)}, UNKNOWN),
@@ -95,6 +97,12 @@ def _intervals(figures: str) -> list[str]:
     return re.findall(r"\(.*?\)", figures)
 
 
+def test_6_a_dense_network_recorded_under_two_criteria_counts_once() -> None:
+    made = growing(lambda b: 1e-3 * b**0.5 * (1 + b % 7), lambda b: "lr" if b > 2048 else "")
+    again = made[made["sparsity"] == 0].assign(pruning="magnitude")
+    assert judged(6, studies=pd.concat([made, again])).figures == judged(6, studies=made).figures
+
+
 def test_6_a_network_that_reaches_the_goal_at_few_batch_sizes_does_not_shift_the_mean() -> None:
     made = growing(lambda b: 1e-3 * b**0.5)
     sparse = made["sparsity"] > 0
@@ -163,9 +171,30 @@ def test_7_more_batch_sizes_of_the_same_trials_are_no_new_evidence() -> None:
     ],
 )
 def test_8_predicted_ratio(predicted: float, spread: float, verdict: str) -> None:
+    found = judged(8, theory=theory(**ratios(predicted, spread)))
+    assert found.verdict == verdict
+    assert np.isnan(predicted) or "with the gradients of pruned weights: 3.00" in found.figures
+
+
+def ratios(predicted: float, spread: float) -> dict[str, float]:
+    """Of theory.csv the ratios of c1, with intervals from a `spread`-th to `spread` times each."""
     columns: dict[str, float] = {}
     for name, value in (("predicted", predicted), ("measured", 2.0), ("predicted_all_weights", 3.0)):
         columns |= {f"c1_ratio_{name}": value} | ends_named(f"c1_ratio_{name}", (value / spread, value * spread))
-    found = judged(8, theory=theory(**columns))
-    assert found.verdict == verdict
-    assert np.isnan(predicted) or "with the gradients of pruned weights: 3.00" in found.figures
+    return columns
+
+
+@pytest.mark.parametrize(
+    ("name", "end", "quotient"),
+    [
+        ("measured", {"low": 0.0}, "(at least 0.87)"),
+        ("measured", {"high": np.nan}, "(at most 1.14)"),
+        ("measured", {"low": 0.0, "high": np.nan}, "(interval unknown)"),
+        ("predicted", {"low": 0.0}, "(at most 1.14)"),
+        ("predicted", {"high": np.nan}, "(at least 0.87)"),
+    ],
+)
+def test_8_an_open_end_leaves_the_quotient_open(name: str, end: dict[str, float], quotient: str) -> None:
+    opened = {f"c1_ratio_{name}_{side}": value for side, value in end.items()}
+    found = judged(8, theory=theory(**ratios(2.0, 1.1) | opened))
+    assert found.verdict == UNKNOWN and f"predicted over measured 1.00 {quotient};" in found.figures

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from dps.analysis.networks import networks
+
 SPARSE = 0.9  # the reference study's claims about sparse networks are about this sparsity
 AT_SPARSE = f"{SPARSE:.0%}"
 TAIL = 0.025  # one-sided level of the tests of one case
@@ -89,7 +91,7 @@ def in_words(number: float) -> str:
 
 def with_interval(value: float, low: float, high: float, digits: str = ".2f") -> str:
     """The value and its interval, "at least" or "at most" where one end is open, "unknown" where nothing is known."""
-    low, high = (low or np.nan), (np.nan if high == np.inf else high)
+    low, (value, high) = low or np.nan, (np.nan if one == np.inf else one for one in (value, high))
     if pd.isna(low) and pd.isna(high):
         return "unknown" if pd.isna(value) else f"{value:{digits}} (interval unknown)"
     shown = "" if pd.isna(value) else f"{value:{digits}} "
@@ -111,10 +113,21 @@ def finished(studies: pd.DataFrame) -> pd.DataFrame:
     return studies[(studies["state"] == "finished") & studies["steps_to_result"].notna()]
 
 
+def of_networks(rows: pd.DataFrame, keys: Sequence[str], most: str) -> pd.DataFrame:
+    """One row for each `network`, a new column, with the same keys, in order.
+
+    A dense network may be recorded under several pruning criteria, and has the row with the largest value of `most`.
+    """
+    largest_first = rows.assign(network=networks(rows)).sort_values(most, ascending=False, kind="stable")
+    return largest_first.drop_duplicates([*keys, "network"]).sort_index()
+
+
 def sparse_and_dense(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """Each row at the sparsity SPARSE beside the dense one with the same keys, whose columns end in _dense.
 
-    The dense one may name any pruning criterion.
+    The dense one may name any pruning criterion, and names the same where there is such a one.
     """
-    dense = rows[rows["sparsity"] == 0].drop_duplicates(list(keys))
-    return rows[np.isclose(rows["sparsity"], SPARSE)].merge(dense, on=list(keys), suffixes=("", "_dense"))
+    sparse, dense = rows[np.isclose(rows["sparsity"], SPARSE)], rows[rows["sparsity"] == 0]
+    pairs = sparse.merge(dense, on=list(keys), suffixes=("", "_dense"))
+    others_last = (pairs["pruning"] != pairs["pruning_dense"]).to_numpy().argsort(kind="stable")
+    return pairs.iloc[others_last].drop_duplicates([*keys, "pruning"]).sort_index()

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pandas as pd
 
-from dps.analysis.claims.claim import TAIL, Case, Claim, all_of, finished, in_words, verdict
+from dps.analysis.claims.claim import TAIL, Case, Claim, all_of, finished, in_words, of_networks, verdict
 from dps.analysis.claims.intervals import Interval, t_interval
-from dps.analysis.columns import CURVE
+from dps.analysis.columns import GRID
 from dps.analysis.results import Results
 from dps.analysis.study_folder import OUTER_FRACTION
 
@@ -21,7 +21,7 @@ UNIT = ["workload", "replicate", "batch_size"]  # whose networks and goals share
 
 def learning_rate_grows(results: Results) -> Claim:
     """Claim 6, by the best learning rates of all curves, and where in their search ranges the best trials lie."""
-    studies = finished(results.studies)
+    studies = of_networks(finished(results.studies), [*GRID, "batch_size", "replicate"], "trials")
     grows, slopes = _slope_of_learning_rate(studies[studies["lr"].notna()])
     inside, edges = _inside(studies[studies["space"].str.contains("optimizer.lr=", regex=False)])
     return Claim(
@@ -74,7 +74,7 @@ def _points(studies: pd.DataFrame) -> pd.DataFrame:
     logs = studies[UNIT].assign(
         log_b=np.log(studies["batch_size"].to_numpy(float)),
         log_lr=np.log(studies["lr"].to_numpy(float)),
-        curve=studies.groupby(list(CURVE)).ngroup(),
+        curve=studies.groupby([*GRID, "network"]).ngroup(),
     )
     units = logs.sort_values("curve").groupby(UNIT)
     return units.agg(log_b=("log_b", "mean"), log_lr=("log_lr", "mean"), curves=("curve", tuple))

@@ -14,6 +14,7 @@ from dps.analysis.claims.claim import (
     all_of,
     combined,
     finished,
+    of_networks,
     tally,
     verdict,
     with_interval,
@@ -21,20 +22,22 @@ from dps.analysis.claims.claim import (
 )
 from dps.analysis.claims.critical_batch import COMPARED_SIZES, MOMENTUM, in_short
 from dps.analysis.claims.intervals import middle_of_check, t_interval
-from dps.analysis.columns import CURVE
+from dps.analysis.columns import CURVE, GRID, PARTS
 from dps.analysis.fits.curve import curve_of
 from dps.analysis.fits.ratios import critical_ratio
 from dps.analysis.k_star import LEVEL
 from dps.analysis.results import Results
 
+SAME = ["dataset", "model", "lr_schedule", "goal_error", "network"]  # of a curve and its SGD counterpart
+
 
 def momentum_helps(results: Results) -> Claim:
     """Claim 4, by the ratio of the critical batch sizes, and of K* from SGD's critical batch size on."""
-    same = ["dataset", "model", "lr_schedule", *CURVE[1:]]
-    curves = results.studies[[*same, "workload", "optimizer"]].drop_duplicates().merge(results.theory, on=list(CURVE))
+    parts = results.studies[[*CURVE, *PARTS]].drop_duplicates()
+    curves = of_networks(parts.merge(results.theory, on=list(CURVE)), GRID, "batch_sizes")
     curves = curves[curves["batch_sizes"] >= COMPARED_SIZES]
     sgd = curves[curves["optimizer"] == "sgd"]
-    pairs = curves[curves["optimizer"].isin(MOMENTUM)].merge(sgd, on=same, suffixes=("", "_sgd"))
+    pairs = curves[curves["optimizer"].isin(MOMENTUM)].merge(sgd, on=SAME, suffixes=("", "_sgd"))
     studies = finished(results.studies)
     found = [(row, *_case(row, studies)) for _, row in pairs.iterrows()]
     cases = [case for _, case, _ in found]
@@ -55,7 +58,7 @@ def momentum_helps(results: Results) -> Claim:
 
 
 def _case(row: pd.Series[float], studies: pd.DataFrame) -> tuple[Case, str]:
-    sgd_curve = ["workload_sgd", *CURVE[1:]]
+    sgd_curve = [name if name in SAME else f"{name}_sgd" for name in CURVE]
     momentum, sgd = (
         studies[(studies[list(CURVE)] == row[names].to_numpy()).all(axis=1)] for names in (list(CURVE), sgd_curve)
     )

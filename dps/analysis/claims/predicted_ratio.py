@@ -37,24 +37,33 @@ def theory_gives_the_ratio(results: Results) -> Claim:
         8,
         f"c1 ({AT_SPARSE}) / c1 (dense) predicted from Delta, beta, L is close to the measured ratio of K*.",
         verdict(cases),
-        "; ".join([tally(cases, f"{AT_SPARSE} sparse curves with both intervals"), *texts]) + ".",
+        "; ".join([tally(cases, f"{AT_SPARSE} sparse curves with both ends of both intervals"), *texts]) + ".",
         f"The {LEVEL:.0%} interval of the predicted over the measured ratio, from the intervals of both on the log "
         "scale (Zou and Donner's method), where predicted is the product of the ratios of Delta, L and beta, and "
         f"measured the ratio of the fitted c1. A curve bears the claim out where it lies within a factor of {FACTOR} "
-        "of one, and contradicts it where it lies outside. This needs smoothness, noise and curves measured for "
-        f"several trials of the {AT_SPARSE} sparse and the dense network. Gradients are those over the weights that "
-        f"survive, as in the authors' code. {combined('curves')}",
+        "of one, and contradicts it where it lies outside. A curve of which either interval is open at an end is not "
+        f"judged. This needs smoothness, noise and curves measured for several trials of the {AT_SPARSE} sparse and "
+        "the dense network. Gradients are those over the weights that survive, as in the authors' code. "
+        f"{combined('curves')}",
     )
 
 
-def quotient(row: pd.Series[float], predicted: str = PREDICTED) -> Interval:
-    """The interval of log(predicted / measured), of two estimates with intervals that are independent of each other."""
-    ours, low, high = (math.log(row[f"{predicted}{end}"]) for end in ("", "_low", "_high"))
-    theirs, their_low, their_high = (math.log(row[f"{MEASURED}{end}"]) for end in ("", "_low", "_high"))
+def quotient(row: pd.Series[float]) -> Interval:
+    """The interval of log(predicted / measured), of two estimates with intervals that are independent of each other.
+
+    It is infinite at an end that an open end of theirs leaves open.
+    """
+    (ours, low, high), (theirs, their_low, their_high) = (_logs(row, name) for name in (PREDICTED, MEASURED))
     difference = ours - theirs
     return difference - math.hypot(ours - low, their_high - theirs), difference + math.hypot(
         high - ours, theirs - their_low
     )
+
+
+def _logs(row: pd.Series[float], name: str) -> tuple[float, float, float]:
+    """The logarithms of a ratio and of the ends of its interval, infinite where they are open: zero or nan."""
+    value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
+    return math.log(value), math.log(low) if low > 0 else -math.inf, math.log(high) if high > 0 else math.inf
 
 
 def _close(interval: Interval) -> Case:

@@ -60,10 +60,11 @@ def sparse_is_less_smooth(results: Results) -> Claim:
 def _rising(rows: pd.DataFrame, name: str) -> tuple[int, Case, str]:
     """The number of trials, whether L rises, and what is known of it."""
     logs = np.log(rows.pivot_table(name, [*SEED, "batch_size", "step"], "sparsity")).dropna()
+    logs.columns = logs.columns.to_numpy(float).round(6)
     means = ", ".join(f"{np.exp(mean):.3g} at sparsity {sparsity:g}" for sparsity, mean in logs.mean().items())
     seeds = logs.groupby(SEED).ngroups
     steps = logs.index.get_level_values("step")
-    if not {0, SPARSE} <= set(logs.columns.to_numpy(float).round(6)) or steps.nunique() < PARTS:
+    if not {0, SPARSE} <= set(logs.columns) or steps.nunique() < PARTS:
         return 0, None, f"{steps.nunique()} common steps of {AT_SPARSE} sparse and dense"
     compared = _differences(logs, steps)
     larger = [int((one > 0).sum()) for one in compared]
@@ -76,7 +77,7 @@ def _differences(logs: pd.DataFrame, steps: pd.Index[int]) -> list[Floats]:
     rank = steps.to_series().rank(method="dense").to_numpy() - 1
     part = pd.Series((rank * PARTS // (rank.max() + 1)).astype(int), logs.index, name="part")
     next_sparsity = logs.diff(axis=1).iloc[:, 1:].groupby(SEED).mean()
-    over_dense = (logs.iloc[:, -1] - logs.iloc[:, 0]).to_frame("log").join(part).groupby([*SEED, "part"])["log"].mean()
+    over_dense = (logs[SPARSE] - logs[0]).to_frame("log").join(part).groupby([*SEED, "part"])["log"].mean()
     return [column.to_numpy() for table in (next_sparsity, over_dense.unstack()) for _, column in table.items()]
 
 

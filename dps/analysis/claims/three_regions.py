@@ -15,13 +15,14 @@ from dps.analysis.claims.claim import (
     combined,
     finished,
     in_words,
+    of_networks,
     span,
     tally,
     verdict,
     within,
 )
 from dps.analysis.claims.intervals import middle_of_check
-from dps.analysis.columns import CURVE
+from dps.analysis.columns import CURVE, GRID
 from dps.analysis.k_star import LEVEL
 from dps.analysis.results import Results
 
@@ -38,7 +39,7 @@ def three_regions(results: Results) -> Claim:
     """Claim 1, by the critical batch size and the sharpness of each curve."""
     studies = finished(results.studies)
     ends = studies.groupby(list(CURVE))["batch_size"].agg(smallest="min", largest="max").astype(float)
-    curves = results.theory.merge(ends.reset_index(), on=list(CURVE))
+    curves = of_networks(results.theory.merge(ends.reset_index(), on=list(CURVE)), GRID, "batch_sizes")
     judged = curves[(curves["batch_sizes"] >= CURVE_BATCH_SIZES) & curves[list(EXPONENT)].notna().any(axis=1)]
     rows = dict(list(studies.groupby(list(CURVE))))
     cases = [has_regions(curve, rows[tuple(curve[list(CURVE)])]) for _, curve in judged.iterrows()]
