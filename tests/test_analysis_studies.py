@@ -230,6 +230,14 @@ def test_intervals_that_were_typed_are_not_taken_for_the_recorded_space(tmp_path
     assert "optimizer.lr=[0.25,0.25,0.25,0.25]" in shlex.split(row["command"])
 
 
+def test_an_interval_that_was_typed_beside_the_recorded_space_is_not_forgotten(tmp_path: Path) -> None:
+    path = study(tmp_path, 64, 0, [128, 96], warmup_steps=250)
+    schedule = {"_target_": "dps.stack.schedules.constant", "warmup_steps": [250, 250]}
+    configure(path, ["workload=w", *lists(path), "lr_schedule.warmup_steps=[250,250]"], lr_schedule=schedule)
+    command = shlex.split(the_study(gather([path]))["command"])
+    assert "-m" not in command and "lr_schedule.warmup_steps=[250,250]" in command
+
+
 def test_command_without_a_record_comes_from_the_columns(tmp_path: Path) -> None:
     path = study(tmp_path, 64, 0.9, [96])
     command = the_study(gather([path]))["command"]

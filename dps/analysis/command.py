@@ -22,7 +22,7 @@ SETTLED_BY = {
 
 
 def command(study: StudyFolder) -> str:
-    """The `dps` command of a study, quoted for a shell: a sweep's (-m) where its Sobol points were those recorded.
+    """The `dps` command of a study, quoted for a shell: a sweep's (-m) where its Sobol points are those of its space.
 
     Otherwise the trials are listed with their metaparameters, and without a record of what was typed so are the groups.
     """
@@ -30,9 +30,11 @@ def command(study: StudyFolder) -> str:
     flags = [typed.pop(key) for key in list(typed) if key.startswith("--")]
     head = [typed.pop(key, f"{key}={_text(study.first[key])}") for key in ALWAYS]
     typed.pop("trial", None)
-    if study.overrides is not None and study.searched:
-        for dimension in study.searched:
-            typed.pop(dimension.key, None)
+    points = {dimension.key for dimension in study.searched}
+    beside = [one.option for one in study.metaparameters if one.option not in points and one.option in typed]
+    if points and study.overrides is not None and not any("=[" in typed[option] for option in beside):
+        for key in points:
+            typed.pop(key, None)
         sweep = [f"hydra.sweeper.trials={study.trials_asked}"]
         if typed.pop("replicate", None):
             sweep.append(f"hydra.sweeper.replicates={study.first['replicate'] + 1}")

@@ -13,11 +13,10 @@ import pandas as pd
 
 from dps.protocol.metaparameters import Metaparameter, declared
 from dps.protocol.space import Dimension, parse, sample
-from dps.storage import configurations, confirmations, environments, ownership, records
+from dps.storage import checkpoints, configurations, confirmations, environments, ownership, records
 from dps.storage.files import damaged, read_yaml
 
-CHECKPOINTS = "trials=*.ckpt"
-RECORDS = (records.FILE, CHECKPOINTS)  # either makes a folder that of a study
+RECORDS = (records.FILE, checkpoints.OF_JOBS)  # either makes a folder that of a study
 OVERRIDES = Path(".hydra", "overrides.yaml")
 DTYPES = {str: "str", int: "Int64", float: "float64"}  # of the columns of all frames
 OUTER_FRACTION = 0.05  # of a search range, at either end
@@ -126,7 +125,7 @@ def read(path: Path) -> StudyFolder:
         metaparameters=metaparameters,
         overrides=_overrides(path),
         environments=environments.read(path),
-        running=of_sweep < sweep or not asked <= recorded or any(path.glob(CHECKPOINTS)),
+        running=of_sweep < sweep or not asked <= recorded or any(path.glob(checkpoints.OF_JOBS)),
         trials_asked=sweep + sum(number >= sweep for number in asked | recorded),
     )
 
