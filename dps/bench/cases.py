@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from dps.bench import study, timing
 from dps.bench.report import Case
 from dps.data import StudyData
+from dps.engine.module import Check
 from dps.engine.study import Study
 from dps.protocol.goal import allowed_mistakes
 from dps.stages import Stages
@@ -64,9 +65,8 @@ def small_study_case(cfg: DictConfig, folder: Path, at: Stages) -> Case:
     at("a small study, whole, in float64: our way")
     run = study.run_study(cfg, folder / "small", small.trials, values)
     at("a small study, whole, in float64: the plain way")
-    sized = timing.with_values(cfg, values)
-    data = data_for(sized)
-    plain, seconds = study.plain_steps_to_result(sized, data, small.trials)
+    data = data_for(timing.with_values(cfg, values))
+    plain, seconds = study.plain_steps_to_result(cfg, data, small.trials, values)
     ours = [None if value is pd.NA else int(value) for value in run.frame["steps_to_result"]]
     if ours != plain:
         raise RuntimeError(f"steps-to-result differ: {ours} our way, {plain} the plain way")
@@ -115,14 +115,19 @@ def study_cases(
 
 
 def _check_cases(run: study.Run, allowed: int, plain: Costs, rates: Rates) -> Iterator[Case]:
-    checks = [check.seconds / check.trials for check in run.checks]
+    """By thirds of the study, as far as they have checks: a study that ends at its first has an early third alone."""
     least = (allowed + 1) / rates["forward"]
-    third = max(1, len(checks) // 3)
+    third = max(1, len(run.checks) // 3)
     for name, first in (("early", 0), ("middle", third), ("late", 2 * third)):
-        some = slice(first, first + third)
-        read = statistics.mean(check.examples_read for check in run.checks[some])
-        note = f"{read:.0f} examples read on average"
-        yield Case(f"goal check, {name} third", plain.check, statistics.mean(checks[some]), least, note=note)
+        if some := run.checks[first : first + third]:
+            read = statistics.mean(check.examples_read for check in some)
+            note = f"{read:.0f} examples read on average"
+            yield Case(f"goal check, {name} third", plain.check, _check_seconds(some), least, note=note)
+
+
+def _check_seconds(checks: Sequence[Check]) -> float:
+    """The mean seconds of a trial's check; 0 where the study has ended before any."""
+    return sum(check.seconds / check.trials for check in checks) / max(1, len(checks))
 
 
 def _whole_study(cfg: DictConfig, run: study.Run, allowed: int, plain: Costs, rates: Rates) -> Case:
@@ -131,11 +136,16 @@ def _whole_study(cfg: DictConfig, run: study.Run, allowed: int, plain: Costs, ra
     protocol = cfg.max_steps * plain.step + cfg.max_steps // interval * plain.check
     train = steps * cfg.batch_size / rates["train"]
     checks = steps // interval * (allowed + 1) / rates["forward"]
-    read = sum(check.read_by_failed for check in run.checks) / max(1, sum(check.failed for check in run.checks))
-    note = f"K*={run.steps_to_result}; a failed check read {read:.0f} examples"
+    note = f"K*={run.steps_to_result}; {_failed_checks(run.checks)}"
     scores = plain.scores if cfg.sparsity else 0.0
     total = trials * (protocol + scores)
     return Case("whole study", total, run.seconds, trials * (train + checks), assembled=True, note=note)
+
+
+def _failed_checks(checks: Sequence[Check]) -> str:
+    failed = sum(check.failed for check in checks)
+    read = sum(check.read_by_failed for check in checks)
+    return f"a failed check read {read / failed:.0f} examples" if failed else "no check failed"
 
 
 def _ideas(cfg: DictConfig, data: StudyData, run: study.Run, plain: Costs) -> Iterator[Case]:
@@ -145,7 +155,7 @@ def _ideas(cfg: DictConfig, data: StudyData, run: study.Run, plain: Costs) -> It
     alone = timing.stack_step_seconds(sized, data, 1, cfg.bench.seconds)
     ours = float(frame["train_seconds"].sum()) / steps
     full_check = timing.full_check_seconds(sized, data, cfg.goal.examples_per_block)
-    failed_check = statistics.mean(check.seconds / check.trials for check in run.checks)
+    failed_check = _check_seconds(run.checks)
     left = int((frame["steps_run"].max() - frame["steps_run"]).sum())
     unrun = trials * cfg.max_steps - steps
     added = {

@@ -34,10 +34,11 @@ def _bench(cfg: DictConfig) -> None:
 def _measure(cfg: DictConfig) -> None:
     from rich.console import Console
 
-    from dps.bench import cases, report, timing
+    from dps.bench import cases, comparable, report, timing
     from dps.engine.fit import quieten_lightning, set_precision
     from dps.engine.memory import keep_freed_memory
 
+    comparable.refuse_incomparable(cfg)
     quieten_lightning()
     set_precision(cfg.precision, cfg.trainer.accelerator)
     console = Console(width=None if sys.stdout.isatty() else 120)

@@ -8,6 +8,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from hydra.utils import instantiate
+from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
@@ -29,9 +31,17 @@ class StreamBatches(Sampler[list[int]]):
 class PlainTrial(pl.LightningModule):
     """One trial: automatic optimization with torch.optim.SGD, and the whole validation set at every check."""
 
-    def __init__(self, model: nn.Module, masks: Mapping[str, Tensor], lr: float, momentum: float, goal_error: float):
+    def __init__(
+        self,
+        model: nn.Module,
+        masks: Mapping[str, Tensor],
+        lr: float,
+        momentum: float,
+        nesterov: bool,
+        goal_error: float,
+    ):
         super().__init__()
-        self.model, self.lr, self.momentum, self.goal_error = model, lr, momentum, goal_error
+        self.model, self.lr, self.momentum, self.nesterov, self.goal_error = model, lr, momentum, nesterov, goal_error
         for name, parameter in model.named_parameters():
             if name in masks:
                 mask = masks[name].to(parameter)
@@ -41,8 +51,9 @@ class PlainTrial(pl.LightningModule):
         self.check_seconds: list[float] = []
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """torch's own SGD with momentum."""
-        return torch.optim.SGD(self.parameters(), self.lr, self.momentum)
+        """torch's own SGD, Momentum or Nesterov; Nesterov without momentum, which torch refuses, is SGD."""
+        nesterov = self.nesterov and self.momentum > 0
+        return torch.optim.SGD(self.parameters(), self.lr, self.momentum, nesterov=nesterov)
 
     def training_step(self, batch: Sequence[Tensor], _: int) -> Tensor:
         """Mean cross-entropy of images (B, C, H, W) and labels (B,)."""
@@ -90,7 +101,7 @@ def plain_loader(data: StudyData) -> DataLoader[Any]:
 
 
 def fit_plain(
-    model: nn.Module,
+    cfg: DictConfig,
     data: StudyData,
     trial: Mapping[str, Any],
     masks: Mapping[str, Tensor],
@@ -98,8 +109,10 @@ def fit_plain(
     goal_error: float,
 ) -> tuple[PlainTrial, pl.Trainer]:
     """Train one trial the plain way, on data that have been set up; the caller's options say for how long."""
-    initialise(model, trial["trial"])
-    task = PlainTrial(model.to(data.train_images), masks, trial["lr"], trial.get("momentum", 0.0), goal_error)
+    model: nn.Module = instantiate(cfg.model)
+    initialise(model, trial["seed"])
+    momentum, nesterov = trial.get("momentum", 0.0), cfg.optimizer.get("nesterov", False)
+    task = PlainTrial(model.to(data.train_images), masks, trial["lr"], momentum, nesterov, goal_error)
     validation = DataLoader(TensorDataset(data.validation_images.cpu(), data.validation_labels.cpu()), batch_size=1000)
     quiet = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False, "num_sanity_val_steps": 0}
     trainer = pl.Trainer(**{**quiet, "enable_checkpointing": False, "max_epochs": -1, **trainer_options})

@@ -57,25 +57,26 @@ def run_study(cfg: DictConfig, folder: Path, trials: int, changes: Mapping[str, 
     return Run(records.read(folder), seconds, task.checks)
 
 
-def plain_masks(cfg: DictConfig, data: StudyData, trial: int) -> dict[str, Tensor]:
-    """SNIP masks of one trial from gradients of batches of 100, as the study's code adds them up."""
+def plain_masks(cfg: DictConfig, data: StudyData, seed: int) -> dict[str, Tensor]:
+    """SNIP masks of the trial of this seed from gradients of batches of 100, as the study's code adds them up."""
     images, labels = data.train_images, data.train_labels
     model = StackedModel(partial(instantiate, cfg.model), images)
-    named = zip(model.names, model.initial(trial), strict=True)
+    named = zip(model.names, model.initial(seed), strict=True)
     weights = {name: values[None].to(images) for name, values in named}
-    scores = snip(Unpruned(model, weights, images, labels, trial, cfg.sparsity), examples_per_pass=100)
+    scores = snip(Unpruned(model, weights, images, labels, seed, cfg.sparsity), examples_per_pass=100)
     return {name: mask[0] for name, mask in masks(scores, cfg.sparsity).items()}
 
 
-def plain_steps_to_result(cfg: DictConfig, data: StudyData, trials: int) -> tuple[list[int | None], float]:
+def plain_steps_to_result(
+    cfg: DictConfig, data: StudyData, trials: int, changes: Mapping[str, Any]
+) -> tuple[list[int | None], float]:
     """Steps-to-result of each trial trained the plain way to its own end, and the seconds that all took."""
-    rows = Study.parse(with_values(cfg, metaparameters(cfg, trials))).trials
-    options = trainer_options(cfg) | {"max_steps": cfg.max_steps, "check_val_every_n_epoch": None}
-    options["val_check_interval"] = cfg.goal.interval_steps
+    sized = with_values(cfg, {**metaparameters(cfg, trials), **changes})
+    options = trainer_options(sized) | {"max_steps": sized.max_steps, "check_val_every_n_epoch": None}
+    options["val_check_interval"] = sized.goal.interval_steps
     start, found = time.perf_counter(), []
-    for row in rows:
-        model = instantiate(cfg.model)
-        mask = plain_masks(cfg, data, row["trial"]) if cfg.sparsity else {}
-        task, _ = fit_plain(model, data, row, mask, options, cfg.goal.error)
+    for row in Study.parse(sized).trials:
+        mask = plain_masks(sized, data, row["seed"]) if sized.sparsity else {}
+        task, _ = fit_plain(sized, data, row, mask, options, sized.goal.error)
         found.append(task.steps_to_result)
     return found, time.perf_counter() - start

@@ -17,7 +17,7 @@ from torch.utils.benchmark import Measurement, Timer
 from dps.bench.plain import StopAfter, fit_plain, plain_loader
 from dps.data import StudyData
 from dps.engine.module import StudyTask
-from dps.engine.study import Study
+from dps.engine.study import Study, Trial
 from dps.models import initialise
 from dps.stack.shape import slice_shape
 
@@ -76,14 +76,14 @@ def plain_step_seconds(cfg: DictConfig, data: StudyData, seconds: float) -> floa
     """A step of one trial the plain way, DataLoader and Lightning included."""
     clock, data.batch_size = StopAfter(seconds), cfg.batch_size
     options = {**trainer_options(cfg), "callbacks": [clock], "limit_val_batches": 0}
-    fit_plain(instantiate(cfg.model), data, {"trial": 0, "lr": 1e-4}, {}, options, goal_error=0)
+    fit_plain(cfg, data, _slow_trial(cfg), {}, options, goal_error=0)
     return clock.seconds_a_step
 
 
 def plain_check_seconds(cfg: DictConfig, data: StudyData) -> float:
     """A full check of one trial the plain way: the median of five."""
     options = {**trainer_options(cfg), "max_steps": 5, "val_check_interval": 1, "check_val_every_n_epoch": None}
-    task, _ = fit_plain(instantiate(cfg.model), data, {"trial": 0, "lr": 1e-4}, {}, options, goal_error=0)
+    task, _ = fit_plain(cfg, data, _slow_trial(cfg), {}, options, goal_error=0)
     return sorted(task.check_seconds)[2]
 
 
@@ -143,6 +143,11 @@ def with_values(cfg: DictConfig, values: Mapping[str, Any]) -> DictConfig:
             OmegaConf.update(copy, key, value)
     OmegaConf.resolve(copy)
     return copy
+
+
+def _slow_trial(cfg: DictConfig) -> Trial:
+    """A trial of the study that can be trained for long without leaving the finite numbers."""
+    return Study.parse(with_values(cfg, {"trial": 0, "optimizer.lr": 1e-4})).trials[0]
 
 
 def _model(cfg: DictConfig, data: StudyData) -> nn.Module:
