@@ -43,7 +43,7 @@ hydra:
   output_subdir: null
   sweep:
     dir: outputs/${hydra.runtime.choices.workload}
-    subdir: batch_size=${batch_size},sparsity=${sparsity}
+    subdir: batch_size=${batch_size},sparsity=${shortest:${sparsity}}
   sweeper:
     trials: 4
 """,
@@ -200,6 +200,16 @@ def test_every_workload_has_its_own_space(sweep: Sweep) -> None:
     assert app.names == [("plain", "sgd"), ("fast", "momentum")]
     assert list(fast.optimizer.values()) == list(sample([LR, MOMENTUM], 0, 4).values())
     assert app.table == ["outputs/plain/batch_size=16,sparsity=0", "outputs/fast/batch_size=16,sparsity=0"]
+
+
+def test_a_folder_that_was_typed_still_tells_studies_apart(sweep: Sweep) -> None:
+    assert sweep("workload=plain,fast", "hydra.sweep.dir=mine").table == [
+        f"mine/batch_size=16,sparsity=0,workload={name}" for name in ("plain", "fast")
+    ]
+    assert sweep("sparsity=0.0").table == ["outputs/fast/batch_size=16,sparsity=0"]
+    assert sweep("batch_size=8,16", "hydra.sweep.subdir=one").table == [
+        f"outputs/fast/one,batch_size={size}" for size in (8, 16)
+    ]
 
 
 def test_only_folders_of_studies_are_made(sweep: Sweep, tmp_path: Path) -> None:

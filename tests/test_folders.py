@@ -21,7 +21,6 @@ from command import Done, contents, dps, place, rows, study
 
 from dps import errors
 from dps.confirm.main import main as dps_confirm
-from dps.engine.module import StudyTask
 from dps.report.main import main as dps_report
 from dps.reproduce.main import main as dps_reproduce
 from dps.stack import shape
@@ -52,6 +51,12 @@ def edited(record: str, column: str, text: str) -> str:
     header, row = (line.split(",") for line in record.splitlines())
     row[header.index(column)] = text
     return "".join(",".join(line) + "\n" for line in (header, row))
+
+
+def test_a_study_has_one_name_however_its_sparsity_is_typed(tmp_path: Path) -> None:
+    assert dps(tmp_path, *SMALL, "sparsity=0.0").code == 0
+    assert study(tmp_path, 8, "0").is_dir()
+    assert "finished before" in dps(tmp_path, *SMALL, "sparsity=0").stdout
 
 
 @pytest.mark.fault("a damaged or foreign file in a study's folder")
@@ -177,20 +182,6 @@ SAVED = [
     *(*SMALL, "optimizer.lr=0.02", "bookkeeping.checkpoint.every_seconds=0"),
     *("stack.trials_per_slice=2", "stack.examples_per_pass=8", "stack.products=false"),
 ]
-
-
-@pytest.fixture
-def first_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The step at which every training began."""
-    steps: list[int] = []
-    start = StudyTask.on_train_start
-
-    def noted(task: StudyTask) -> None:
-        steps.append(task.trainer.global_step)
-        start(task)
-
-    monkeypatch.setattr(StudyTask, "on_train_start", noted)
-    return steps
 
 
 @pytest.mark.fault("a full disk")

@@ -140,7 +140,13 @@ def job_name(trial: Any) -> str:
     return f"{ownership.JOBS}{hashlib.sha256(repr(numbers).encode()).hexdigest()[:16]}"
 
 
+def shortest(value: Any) -> Any:
+    """A number for the name of a folder, where 0.0 and 0 are one; anything else as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 OmegaConf.register_new_resolver("job", job_name, replace=True)
+OmegaConf.register_new_resolver("shortest", shortest, replace=True)
 OmegaConf.register_new_resolver("gpus", devices.gpus, replace=True)
 
 

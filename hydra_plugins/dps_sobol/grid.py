@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from dps.protocol.space import Dimension, from_override, parse, sample
 
-# conf/config.yaml names every study's folder by these; what else is in the grid is appended.
-FOLDER_KEYS = ("workload", "batch_size", "sparsity")
+# The text in hydra.sweep.dir or subdir that tells a key's values apart; a key of the grid without it is appended.
+NAMED_BY = {"workload": "runtime.choices.workload", "batch_size": "{batch_size}", "sparsity": "{sparsity}"}
 
 
 @dataclass(frozen=True)
@@ -96,12 +96,14 @@ def folder_override(point: dict[str, str], replicate: int, cfg: DictConfig) -> l
 
     A replicate's lies in that of the study, which is replicate 0's.
     """
-    extra = "".join(f",{one}" for one in _named(point) if one.partition("=")[0] not in FOLDER_KEYS)
+    sweep = OmegaConf.to_container(cfg.hydra.sweep, resolve=False)
+    assert isinstance(sweep, dict)
+    usual = f"{sweep['dir']}/{sweep['subdir']}"
+    named = [key for key, text in NAMED_BY.items() if text in usual]
+    extra = "".join(f",{one}" for one in _named(point) if one.partition("=")[0] not in named)
     extra += f"/replicate={replicate}" if replicate else ""
     if not extra:
         return []
-    sweep = OmegaConf.to_container(cfg.hydra.sweep, resolve=False)
-    assert isinstance(sweep, dict)
     subdir = QuotedString(f"{sweep['subdir']}{extra}", Quote.single).with_quotes()
     return [f"hydra.sweep.subdir={subdir}"]
 
