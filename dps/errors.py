@@ -78,6 +78,8 @@ def _by_its_words(error: BaseException, text: str) -> str:
     """What is wrong by an error that has no class of its own."""
     if several := re.match(r"Ambiguous value for argument '(.*?)' 1\.|Sweep parameters '(.*)' requires", text):
         return f"{several[1] or several[2]} stands for several values: only a sweep takes them, which is dps -m"
+    if group := re.match(r"Interpolation key 'hydra\.runtime\.choices\.(\S+)' not found", text):  # in a folder's name
+        return f"{group[1]} must have one name, as in {group[1]}=NAME: `dps --help` lists them"
     if removed := re.match(r"Interpolation key '(\S+)' not found", text):
         return f"{removed[1]} has no value: every study needs it"
     if merging := re.match(r"Error merging override (.*)", text):
@@ -108,7 +110,8 @@ def _but(key: str | None, error: BaseException) -> str:
 
 def _options(node: Any, prefix: str = "") -> Iterator[str]:
     for name, value in node.items() if isinstance(node, dict) else ():
-        yield f"{prefix}{name}"
+        if not str(name).startswith("_"):
+            yield f"{prefix}{name}"
         yield from _options(value, f"{prefix}{name}.")
 
 

@@ -93,6 +93,7 @@ def test_the_second_keys_of_before_are_unknown_options(tmp_path: Path, typed: li
     (option,) = (one.partition("=")[0] for one in typed if "." in one.partition("=")[0] or one.startswith("folder"))
     done = dps(tmp_path, *SMALL, *typed)
     assert done.code == 1 and done.stderr.startswith(f"dps: {option} is not an option"), done.stderr
+    assert "_target_" not in done.stderr  # which is no option either
     assert not list(tmp_path.rglob("trials.csv"))
 
 
