@@ -291,6 +291,15 @@ def test_smoothness_is_averaged_over_trials_with_their_range_around_it() -> None
             assert [heights.min(), heights.max()] == pytest.approx([min(row), max(row)])
 
 
+def test_a_trial_of_each_of_several_replicates_is_as_many_trials() -> None:
+    rows = made_up_measurements(trials=(0, 1, 2))
+    rows = rows.assign(replicate=rows["trial"], trial=0)
+    results = made_up(made_up_trials((4,)), smoothness=rows, losses=rows)
+    for _, caption, figure in draw(results, ["5", "6"]):
+        assert "3 trials measured" in caption
+        assert sum(isinstance(one, PolyCollection) for one in figure.axes[0].collections) == len(SPARSITIES)
+
+
 def test_of_step_0_alone_there_is_no_average() -> None:
     rows = made_up_measurements()
     panel = shown(only(made_up(made_up_trials((4,)), smoothness=rows[rows["step"] == 0]), "5"))["batch size 64"]
@@ -483,6 +492,15 @@ def test_replicates_are_one_point_with_the_interval_of_their_geometric_mean() ->
     half = stats.t.ppf(0.975, 2) * math.log(2) / math.sqrt(3)
     bars = [(b, k * math.exp(-half), k * math.exp(half)) for b, k in expected]
     np.testing.assert_allclose(uprights(panel), bars)
+
+
+def test_the_star_has_the_steps_of_k_star_only_with_one_replicate() -> None:
+    trials = made_up_trials((4, 16), (0.0,))
+    ((_, one, _),) = draw(made_up(trials), ["3"])
+    assert "The star is the best trial, whose steps are K*." in one and "replicates" not in one
+    ((_, several, _),) = draw(made_up(replicated(trials, (1, 2))), ["3"])
+    assert "whose steps are K*" not in several
+    assert "The star is the best trial of all replicates; K* is the geometric mean over the replicates." in several
 
 
 def test_costs_are_steps_examples_and_seconds_of_the_best_trials() -> None:

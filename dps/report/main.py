@@ -52,7 +52,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="default: report/ inside the first FOLDER")
     parser.add_argument(
-        "--figures", nargs="+", metavar="NUMBER", help="draw these of the paper's figures alone, for example 1 2 12"
+        "--figures",
+        nargs="+",
+        metavar="NUMBER",
+        help="draw these of the paper's figures alone, for example 1 2 12, or costs",
     )
     return parser
 

@@ -10,7 +10,7 @@ from dps.analysis.measured import after_step_0
 from dps.report.figures import style
 from dps.report.figures.style import Drawing, Look
 from dps.report.figures.subject import Subject, named
-from dps.report.wording import sparsity_name
+from dps.report.wording import counted, sparsity_name
 
 _LOSSES = {
     "train_loss": "training loss (nats)",
@@ -69,7 +69,7 @@ def _plot(axes: Axes, rows: pd.DataFrame, name: str, label: str, look: Look) -> 
     """Draws the mean over trials at each step, and a band where several were measured."""
     at_step = rows.groupby("step")[name].agg(["mean", "min", "max"])
     steps = at_step.index.to_numpy(float)
-    if rows["trial"].nunique() > 1:
+    if _trials(rows) > 1:
         axes.fill_between(steps, at_step["min"], at_step["max"], color=look["color"], alpha=0.15, linewidth=0)
     every = max(1, len(steps) // 8)
     axes.plot(steps, at_step["mean"].to_numpy(float), label=label, markevery=every, **look)
@@ -80,6 +80,9 @@ def _finite(rows: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def _heading(subject: Subject, rows: pd.DataFrame) -> str:
-    trials = rows["trial"].nunique()
-    count = f"{trials} {'trial' if trials == 1 else 'trials'} measured"
-    return f"{subject.title}, {named(subject.key['pruning'])} pruning: {count}"
+    return f"{subject.title}, {named(subject.key['pruning'])} pruning: {counted([_trials(rows)], 'trial')} measured"
+
+
+def _trials(rows: pd.DataFrame) -> int:
+    """How many trials were measured, of all replicates."""
+    return len(rows[["replicate", "trial"]].drop_duplicates())

@@ -30,11 +30,13 @@ BEST: Mapping[str, Any] = {
     "markeredgecolor": "black",
     "markeredgewidth": 0.5,
 }
-_CAPTION = (
+_MARKS = (
     "Each mark is a trial, in a panel for each sparsity S and batch size B: complete (goal reached), incomplete "
-    "(budget of steps spent), infeasible (diverged), censored (stopped by the race, not faster than the best). The "
-    "star is the best trial, whose steps are K*. Dashed lines: the ends of what was searched."
+    "(budget of steps spent), infeasible (diverged), censored (stopped by the race, not faster than the best)."
 )
+_STAR = "The star is the best trial, whose steps are K*."
+_STAR_OF_REPLICATES = "The star is the best trial of all replicates; K* is the geometric mean over the replicates."
+_ENDS = "Dashed lines: the ends of what was searched."
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,9 @@ def draw(
         if not shown.empty:
             counts = shown["status"].value_counts()
             text = ", ".join(f"{counts.get(status, 0)} {status}" for status in STATUSES)
-            caption = f"{subject.heading}, {named(subject.key['pruning'])} pruning ({text}). {_CAPTION}"
+            star = _STAR if trials["replicate"].nunique() == 1 else _STAR_OF_REPLICATES
+            heading = f"{subject.heading}, {named(subject.key['pruning'])} pruning ({text})."
+            caption = f"{heading} {_MARKS} {star} {_ENDS}"
             yield subject.name + plane.suffix, caption, _figure(subject, shown, plane, searched)
 
 
