@@ -14,7 +14,7 @@ from dps.protocol.metaparameters import TABLE
 from dps.protocol.values import is_int
 from dps.storage import configurations, files, records
 
-# These change no result, or are recorded trial by trial, as metaparameters are.
+# These change a result by rounding at most, or are recorded trial by trial, as metaparameters are.
 IGNORED = (
     *("folder", "trial", "seed", "space", "stack", "trainer", "logger", "callbacks", "bookkeeping", "metaparameters"),
     *("goal.early_reject", "goal.examples_per_block"),
