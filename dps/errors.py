@@ -70,7 +70,7 @@ def _composing(error: BaseException, text: str) -> str:
         file = Path(error.filename)
         return _unknown(file.parent.name, file.stem, sorted(one.stem for one in file.parent.glob("*.yaml")))
     if isinstance(error, OverrideParseException):
-        return f"{error.override} cannot be understood: {_unread(text)}"
+        return f"{error.override} cannot be understood: {_unread(str(error.override), text)}"
     return _by_its_words(error, text)
 
 
@@ -89,8 +89,11 @@ def _by_its_words(error: BaseException, text: str) -> str:
     return ""
 
 
-def _unread(text: str) -> str:
+def _unread(override: str, text: str) -> str:
     """What Hydra says of an override that it cannot read, or for what its grammar says what would be right."""
+    key, _, value = override.partition("=")
+    if re.search("[^=]=[^=]", value) and not re.search(r"""['"(\[{]""", value):  # as in the name of a study's folder
+        return f"""write "{key}='{value}'", since = has a meaning in a value without quotation marks"""
     if re.search("missing EQUAL|mismatched input|no viable alternative|extraneous input", text):
         return "write KEY=VALUE, several values without spaces between them, and quotation marks around brackets"
     return text.partition(" See http")[0]

@@ -380,6 +380,14 @@ def test_a_checkpoint_of_trials_that_are_not_all_recorded_stays(stopped: Path) -
     assert not list(stopped.rglob("*.ckpt"))
 
 
+def test_a_damaged_checkpoint_of_another_job_is_named_and_stays(stopped: Path) -> None:
+    checkpoint(stopped).write_bytes(b"no checkpoint")
+    before(checkpoint(stopped)).unlink()
+    done = dps(stopped, *SMALL, "trial=[0,1,3]", "optimizer.lr=1e-5")
+    assert done.code == 0 and f"{checkpoint(stopped).name} is damaged" in done.stderr + done.stdout
+    assert checkpoint(stopped).exists()
+
+
 def test_a_checkpoint_without_a_trial_whose_record_is_gone_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,15 +43,16 @@ class StudyCheckpoints(CheckpointIO):
 def remove_finished(folder: Path) -> None:
     """Remove what stopped jobs of a study have left whose trials are all recorded, as other jobs have trained them."""
     for job in {path.name.partition(".")[0] for path in folder.glob(checkpoints.OF_JOBS)}:
-        path = folder / f"{job}.ckpt"
-        with (
-            suppress(Timeout, ValueError, KeyError),  # it runs, or is damaged
-            ownership.job_lock(folder, job).acquire(blocking=False),
-            checkpoints.newest_whole(path) as (_, file),
-        ):
-            trained = {trial["trial"] for trial in _loaded(path, file.read(), "cpu")["stack"]["trials"]}
-            if trained <= set(records.read(folder)["trial"]):
-                checkpoints.remove(path)
+        with suppress(Timeout), ownership.job_lock(folder, job).acquire(blocking=False):  # else it runs
+            path = folder / f"{job}.ckpt"
+            try:
+                with checkpoints.newest_whole(path) as (_, file):
+                    trained = {trial["trial"] for trial in _loaded(path, file.read(), "cpu")["stack"]["trials"]}
+            except ValueError as error:
+                log.warning("%s", error)
+            else:
+                if trained <= set(records.read(folder)["trial"]):
+                    checkpoints.remove(path)
 
 
 def _loaded(path: Path, payload: bytes, map_location: Any) -> dict[str, Any]:
@@ -62,6 +63,6 @@ def _loaded(path: Path, payload: bytes, map_location: Any) -> dict[str, Any]:
         if memory.ran_out(error):
             raise
         raise checkpoints.damaged(path) from error
-    if not isinstance(loaded, dict) or "pytorch-lightning_version" not in loaded:
+    if not isinstance(loaded, dict) or not {"pytorch-lightning_version", "stack"} <= loaded.keys():
         raise checkpoints.damaged(path)
     return loaded
