@@ -380,6 +380,18 @@ def test_a_checkpoint_of_trials_that_are_not_all_recorded_stays(stopped: Path) -
     assert not list(stopped.rglob("*.ckpt"))
 
 
+def test_a_checkpoint_of_a_gpu_goes_on_without_one(
+    stopped: Path, monkeypatch: pytest.MonkeyPatch, first_steps: list[int]
+) -> None:
+    saved = StudyCheckpoints().load_checkpoint(checkpoint(stopped))
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        StudyCheckpoints().save_checkpoint(saved, checkpoint(stopped))
+    assert b"cuda:0" in checkpoint(stopped).read_bytes()
+    assert dps(stopped, *STOPPED).code == 0
+    assert first_steps == [6]
+
+
 def test_a_damaged_checkpoint_of_another_job_is_named_and_stays(stopped: Path) -> None:
     checkpoint(stopped).write_bytes(b"no checkpoint")
     before(checkpoint(stopped)).unlink()

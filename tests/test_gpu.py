@@ -58,6 +58,7 @@ def test_a_study_has_the_answers_of_a_cpu(tmp_path: Path, race: str, sparsity: s
     assert found[0].equals(found[1])
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 def test_no_step_between_two_checks_waits_for_the_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     training_step = StudyTask.training_step
 

@@ -4,16 +4,21 @@ import itertools
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import plain
 import pytest
 import torch
 import torch.nn.functional as F
 from command import dps
+from networks import SIMPLE_CNN, Training
 from torch import Tensor, nn
 
 from dps.data import StudyData, sources
+from dps.engine.module import StudyTask
 from dps.models import SimpleCNN
+from dps.stack.stack import Stack
 
 STEPS = 10
 LR = {4: 0.02, 0: 0.005, 7: 0.05}
@@ -169,3 +174,37 @@ def test_a_run_in_another_precision_starts_at_the_same_weights(tmp_path: Path, h
         for trial, weights in starts[0].items():
             for one, two in zip(weights, other[trial], strict=True):
                 assert torch.equal(one.double(), two.double())
+
+
+def test_weights_are_drawn_where_no_device_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning makes the trainer's device the default for some hooks; the generators of the weights are of the CPU."""
+    modes: list[int] = []
+    start = Stack.__init__
+
+    def watched(stack: Stack, *arguments: Any) -> None:
+        modes.append(torch._C._len_torch_function_stack())  # a default device is a mode of torch's functions
+        start(stack, *arguments)
+
+    monkeypatch.setattr(Stack, "__init__", watched)
+    assert dps(tmp_path, "batch_size=8", "max_steps=4", "goal.interval_steps=4", "optimizer.lr=1e-6").code == 0
+    assert modes and not any(modes)
+
+
+def test_the_gradients_of_all_ranks_are_reduced_as_one_contiguous_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NCCL takes no other; of two ranks with the same gradients each keeps its own."""
+    stack = Training(SIMPLE_CNN, range(3), 2).stack
+    stack.backward(*SIMPLE_CNN.batches(1, 4)[0])
+    before = [weights.grad.clone() for weights in stack.parameters() if weights.grad is not None]
+    assert not all(gradient.is_contiguous() for gradient in before)
+    reduced: list[Tensor] = []
+
+    def add_the_other(tensor: Tensor) -> None:
+        reduced.append(tensor)
+        tensor *= 2
+
+    monkeypatch.setattr(torch.distributed, "all_reduce", add_the_other)
+    task: Any = SimpleNamespace(trainer=SimpleNamespace(world_size=2), stack=stack)
+    StudyTask._average_gradients(task)
+    assert len(reduced) == 1 and reduced[0].is_contiguous()
+    for gradient, weights in zip(before, stack.parameters(), strict=True):
+        assert weights.grad is not None and torch.equal(weights.grad, gradient)

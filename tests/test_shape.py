@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -43,3 +44,23 @@ def test_the_measured_shape_is_kept(monkeypatch: pytest.MonkeyPatch, products: b
     assert slice_shape(SimpleCNN, images, batch_size=4, trials=3) == first
     with pytest.raises(AssertionError, match="measured again"):
         slice_shape(SimpleCNN, images, batch_size=8, trials=3)
+
+
+def test_shapes_for_which_memory_runs_out_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once for two trials, later, beside the stacks of the other shapes, for one."""
+    images = torch.zeros(10, 1, 28, 28)
+
+    def out_of_memory() -> float:
+        raise torch.OutOfMemoryError("out of memory")
+
+    def short_of_memory(build: Any, images: Any, one: SliceShape) -> Any:
+        if one.trials_per_slice > 1:
+            out_of_memory()
+        seconds = iter([1.0, 0.5])
+        return lambda: next(seconds, None) or out_of_memory()
+
+    monkeypatch.setattr(shape, "_a_pass", short_of_memory)
+    assert slice_shape(SimpleCNN, images, batch_size=2, trials=2).trials_per_slice == 1
+    monkeypatch.setattr(shape, "_a_pass", lambda *_: out_of_memory())
+    with pytest.raises(torch.OutOfMemoryError, match="not a single trial"):
+        slice_shape(SimpleCNN, images, batch_size=2, trials=3)

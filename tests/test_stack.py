@@ -378,3 +378,16 @@ def test_a_row_has_the_same_logits_whichever_others_are_asked_for() -> None:
         everyone = logits(range(5), images)
         assert torch.equal(logits([3], images)[0], everyone[3])
         assert torch.equal(torch.stack(logits([4, 0], images)), torch.stack([everyone[4], everyone[0]]))
+
+
+def test_a_check_passes_over_each_slice_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[int] = []
+    logits = Stack._logits
+
+    def counted(stack: Stack, weights: tuple[torch.Tensor, ...], images: torch.Tensor) -> torch.Tensor:
+        passes.append(len(weights[0]))
+        return logits(stack, weights, images)
+
+    monkeypatch.setattr(Stack, "_logits", counted)
+    Training(SMALL, range(5), 3).stack._by_slice([4, 0, 2, 1], SMALL.batches(1, 50)[0][0])
+    assert passes == [3, 3]

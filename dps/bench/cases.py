@@ -1,7 +1,6 @@
 """The cases of the bench, in the order in which they are measured."""
 
 import statistics
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig
 
 from dps.bench import study, timing
+from dps.bench.plain import clock
 from dps.bench.report import Case
 from dps.data import StudyData
 from dps.engine.module import Check
@@ -88,9 +88,9 @@ def plain_costs(cfg: DictConfig, data: StudyData, at: Stages) -> Costs:
     sized = timing.with_values(cfg, {})
     step = timing.plain_step_seconds(sized, data, cfg.bench.seconds)
     check = timing.plain_check_seconds(sized, data)
-    start = time.perf_counter()
+    start = clock()
     study.plain_masks(timing.with_values(cfg, {"sparsity": 0.9}), data, 0)
-    return Costs(step, check, time.perf_counter() - start)
+    return Costs(step, check, clock() - start)
 
 
 def study_cases(

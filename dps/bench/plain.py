@@ -76,28 +76,34 @@ class PlainTrial(pl.LightningModule):
             self.trainer.should_stop = True
 
 
+def clock() -> float:
+    """Seconds, once a GPU has done all that was asked of it."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 class StopAfter(pl.Callback):
     """Ends training `seconds` after step `warm_up`, and knows the mean seconds of a step in between."""
 
     def __init__(self, seconds: float, warm_up: int = 3):
         self.seconds, self.warm_up = seconds, warm_up
-        self._synchronize = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Look at the clock, with the device's work done."""
-        self._synchronize()
-        now, step = time.perf_counter(), trainer.global_step
+        """Look at the clock; in between, steps may be asked of a GPU before it has done the last, as in a study."""
+        step = trainer.global_step
         if step == self.warm_up:
-            self._start = now
-        elif step > self.warm_up:
-            self.seconds_a_step = (now - self._start) / (step - self.warm_up)
-            trainer.should_stop = now - self._start > self.seconds and step >= self.warm_up + 5
+            self._start = clock()
+        elif step >= self.warm_up + 5 and time.perf_counter() - self._start > self.seconds:
+            self.seconds_a_step = (clock() - self._start) / (step - self.warm_up)
+            trainer.should_stop = True
 
 
 def plain_loader(data: StudyData) -> DataLoader[Any]:
     """The study's stream of batches, from a DataLoader over tensors in host memory."""
+    stream = Stream(len(data.train_labels), data.batch_size, data.seed, torch.device("cpu"))
     dataset = TensorDataset(data.train_images.cpu(), data.train_labels.cpu())
-    return DataLoader(dataset, batch_sampler=StreamBatches(data.stream()))
+    return DataLoader(dataset, batch_sampler=StreamBatches(stream))
 
 
 def fit_plain(

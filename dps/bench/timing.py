@@ -1,6 +1,5 @@
 """The measurements of the bench: seconds of single steps and passes, and the rates of the machine."""
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from functools import partial
@@ -14,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from torch import nn
 from torch.utils.benchmark import Measurement, Timer
 
-from dps.bench.plain import StopAfter, fit_plain, plain_loader
+from dps.bench.plain import StopAfter, clock, fit_plain, plain_loader
 from dps.data import StudyData
 from dps.engine.module import StudyTask
 from dps.engine.study import Study, Trial
@@ -74,10 +73,10 @@ def raw_step_seconds(cfg: DictConfig, data: StudyData, batch_size: int, seconds:
 
 def plain_step_seconds(cfg: DictConfig, data: StudyData, seconds: float) -> float:
     """A step of one trial the plain way, DataLoader and Lightning included."""
-    clock, data.batch_size = StopAfter(seconds), cfg.batch_size
-    options = {**trainer_options(cfg), "callbacks": [clock], "limit_val_batches": 0}
+    stop_after, data.batch_size = StopAfter(seconds), cfg.batch_size
+    options = {**trainer_options(cfg), "callbacks": [stop_after], "limit_val_batches": 0}
     fit_plain(cfg, data, _slow_trial(cfg), {}, options, goal_error=0)
-    return clock.seconds_a_step
+    return stop_after.seconds_a_step
 
 
 def plain_check_seconds(cfg: DictConfig, data: StudyData) -> float:
@@ -89,13 +88,13 @@ def plain_check_seconds(cfg: DictConfig, data: StudyData) -> float:
 
 def stack_step_seconds(cfg: DictConfig, data: StudyData, trials: int, seconds: float) -> float:
     """A trial's share of a step of `trials` trials trained our way, data stream and Lightning included."""
-    clock, data.batch_size = StopAfter(seconds), cfg.batch_size
+    stop_after, data.batch_size = StopAfter(seconds), cfg.batch_size
     study = Study.parse(with_values(cfg, {"trial": list(range(trials)), "optimizer.lr": 1e-4}))
     shape = partial(slice_shape, study.model, batch_size=cfg.batch_size, trials=trials)
     task = StudyTask(study, study.trials, shape)
-    trainer = pl.Trainer(**trainer_options(cfg), callbacks=[clock], limit_val_batches=0, max_epochs=-1)
+    trainer = pl.Trainer(**trainer_options(cfg), callbacks=[stop_after], limit_val_batches=0, max_epochs=-1)
     trainer.fit(task, datamodule=data)
-    return clock.seconds_a_step / trials
+    return stop_after.seconds_a_step / trials
 
 
 def full_check_seconds(cfg: DictConfig, data: StudyData, examples_per_block: int) -> float:
@@ -122,10 +121,10 @@ def gather_seconds(data: StudyData, batches: int = 50) -> float:
 def _seconds_a_batch(loader: Iterable[Any], batches: int) -> float:
     iterator = iter(loader)
     next(iterator)
-    start = time.perf_counter()
+    start = clock()
     for _ in range(batches):
         next(iterator)
-    return (time.perf_counter() - start) / batches
+    return (clock() - start) / batches
 
 
 def trainer_options(cfg: DictConfig) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class StudyCheckpoints(CheckpointIO):
         checkpoints.write(Path(path), payload.getbuffer())
 
     def load_checkpoint(
-        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+        self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = None
     ) -> dict[str, Any]:
         """The newest one that is whole; ValueError where there is none."""
         with checkpoints.newest_whole(Path(path)) as (found, file):

@@ -45,6 +45,7 @@ def fit_here(study: Study) -> pl.Trainer:
     quieten_lightning()
     keep_freed_memory()
     set_precision(study.cfg.precision, study.cfg.trainer.accelerator)
+    torch.backends.cudnn.deterministic = True  # a resumed study repeats its bits, on a GPU too
     if study.cfg.trainer.precision == "bf16-mixed":
         log.warning("trainer.precision=bf16-mixed is not the study's protocol, which is 32-true: K* may differ")
     saved = study.checkpoint if checkpoints.exists(study.checkpoint) else None
@@ -114,14 +115,18 @@ def set_precision(precision: str, accelerator: str) -> None:
     ValueError where the trainer's accelerator has no such products: torch's own default would be taken in silence.
     """
     backends: Any = torch.backends
+    # By the names of before too, which Lightning reads: torch refuses to answer where the two contradict each other.
+    torch.set_float32_matmul_precision({"tf32": "high", "bf16": "medium"}.get(precision, "highest"))
     backends.fp32_precision = precision
+    backends.cuda.matmul.fp32_precision = "none" if precision == "bf16" else precision
     of_cpu, of_gpu = (backends.mkldnn.matmul, backends.mkldnn.conv), (backends.cuda.matmul, backends.cudnn.conv)
     own = of_cpu if accelerator == "cpu" or not torch.cuda.is_available() else of_gpu
     require({one.fp32_precision for one in own} == {precision}, "precision", precision, "ieee or tf32 on a GPU")
 
 
 def quieten_lightning() -> None:
-    """Keep Lightning's advice and a warning that do not concern the user off the terminal."""
+    """Keep Lightning's advice, and warnings that do not concern the user, off the terminal."""
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", "GPU available but not used")
     warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)  # Lightning's own, with torch 2.15

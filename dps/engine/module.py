@@ -69,8 +69,11 @@ class StudyTask(pl.LightningModule):
         assert isinstance(optimizer, StackOptimizer)
         return optimizer
 
-    def configure_model(self) -> None:
-        """Build the stack, in the shape that the first rank chooses with the data in place."""
+    def setup(self, stage: str) -> None:
+        """Build the stack, in the shape that the first rank chooses with the data in place.
+
+        Not in configure_model, for which Lightning makes a GPU the default device: weights are drawn on the CPU.
+        """
         images, labels = self.data.train_images, self.data.train_labels
         own = self._shape(images) if self.trainer.is_global_zero else None
         shape = self.trainer.strategy.broadcast(own)
@@ -115,10 +118,12 @@ class StudyTask(pl.LightningModule):
         """Over the ranks, each of which has the mean gradient over an equal share of the batch."""
         if self.trainer.world_size == 1:
             return
-        for weights in self.stack.parameters():
-            if weights.grad is not None:
-                torch.distributed.all_reduce(weights.grad)
-                weights.grad /= self.trainer.world_size
+        gradients = [weights.grad for weights in self.stack.parameters() if weights.grad is not None]
+        every = torch.cat([gradient.flatten() for gradient in gradients])  # NCCL takes contiguous tensors alone
+        torch.distributed.all_reduce(every)
+        every /= self.trainer.world_size
+        for gradient, mean in zip(gradients, every.split([one.numel() for one in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
 
     def mistakes(self, rows: Sequence[int], images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Whether each trial is wrong on each example (rows, N), and whether all its logits are finite (rows,)."""

@@ -50,7 +50,7 @@ class Conv2d(nn.Conv2d):
             else:
                 x = F.pad(x, (left, right, top, bottom))
         if groups > 1 and self.products:
-            return self._by_products(F.pad(x, (padding,) * 4))
+            return self._by_products(F.pad(x, (padding,) * 4) if padding else x)
         x = x.to(memory_format=self.memory_format)
         return F.conv2d(x, weight, bias, self.stride, padding, groups=groups)
 

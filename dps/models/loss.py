@@ -19,5 +19,5 @@ def mean_losses(logits: Tensor, labels: Tensor, label_smoothing: Tensor | None =
         return losses.view(stack, batch).mean(1)
     logs = F.log_softmax(logits, 2)
     of_labels = F.nll_loss(logs.reshape(stack * batch, classes), of_each, reduction="none").view(stack, batch)
-    own, every = (one.to(logits.dtype)[:, None] for one in (1 - label_smoothing, label_smoothing / classes))
+    own, every = (one.to(logs.dtype)[:, None] for one in (1 - label_smoothing, label_smoothing / classes))
     return (own * of_labels - every * logs.sum(2)).mean(1)

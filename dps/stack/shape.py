@@ -89,19 +89,21 @@ def _timed(build: Callable[[], nn.Module], images: Tensor, batch_size: int, tria
 
     All shapes are timed in turn, round after round, so that what else the machine does falls on all alike.
     """
-    passes = {}
+    passes: dict[SliceShape, Callable[[], float]] = {}
+    best: dict[SliceShape, float] = {}
     shapes = dict.fromkeys(candidates(batch_size, trials, LARGEST_PASS[images.device.type]))
     for shape in [replace(one, products=products) for one in shapes for products in PRODUCTS[images.device.type]]:
-        try:
-            passes[shape] = _a_pass(build, images, shape)
-            passes[shape]()
-        except torch.OutOfMemoryError:
-            passes.pop(shape, None)
+        with suppress(torch.OutOfMemoryError):
+            once = _a_pass(build, images, shape)
+            once()
+            passes[shape], best[shape] = once, once()
+    if not best:
+        raise torch.OutOfMemoryError("out of memory: not a single trial and pass fits")
     start = time.perf_counter()
-    best = {shape: once() for shape, once in passes.items()}
     while time.perf_counter() - start < SECONDS_A_SHAPE * len(passes):
         for shape, once in passes.items():
-            best[shape] = min(best[shape], once())
+            with suppress(torch.OutOfMemoryError):  # beside the stacks of all others
+                best[shape] = min(best[shape], once())
     for shape, seconds in best.items():
         rows = -(-trials // shape.trials_per_slice) * shape.trials_per_slice
         yield seconds / (shape.trials_per_slice * shape.examples_per_pass) * rows / trials, shape

@@ -151,7 +151,8 @@ class Stack(nn.Module):
     def _by_slice(self, rows: Sequence[int], images: Tensor) -> list[Tensor]:
         """Logits (N, C) of each row, one pass for each slice, with every row of it, so that none depends on `rows`."""
         places = [self.place(row) for row in rows]
-        slices = {index: self._logits(tuple(self.slices[index].weights), images) for index, _ in places}
+        held = {index for index, _ in places}
+        slices = {index: self._logits(tuple(self.slices[index].weights), images) for index in held}
         return [slices[index][inner] for index, inner in places]
 
     @torch.no_grad()
