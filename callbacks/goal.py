@@ -51,7 +51,8 @@ class Goal(Callback):
         reached = [trial for trial, verdict in verdicts.items() if verdict.reached]
         finite |= {trial: verdicts[trial].finite for trial in reached}
         before = self._finished_before(trainer, task, step)
-        statuses = endings(finite, reached, before, task.study.finishers, budget_spent)
+        ended = endings(finite, reached, before, task.study.finishers, budget_spent)
+        statuses = trainer.strategy.broadcast(ended)  # ranks go on alike, should rounding ever tell them apart
         outcomes = self._outcomes(task, statuses, verdicts, step)
         self._log(trainer, task, verdicts)
         self.seconds.evaluate(rows, time.perf_counter())

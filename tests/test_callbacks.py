@@ -15,6 +15,7 @@ from command import dps, place, rows, study
 from configuration import Composed
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from pytorch_lightning.strategies import SingleDeviceStrategy
 from torch import Tensor
 
 from callbacks import Goal, Record
@@ -283,3 +284,15 @@ def test_the_other_ranks_record_nothing(tmp_path: Path, composed: Composed) -> N
     other: Any = SimpleNamespace(is_global_zero=False)
     record.on_train_batch_end(other, task)
     assert not list(tmp_path.iterdir())
+
+
+def test_ranks_end_trials_as_the_first_rank_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broadcast = SingleDeviceStrategy.broadcast
+
+    def of_the_first_rank(strategy: SingleDeviceStrategy, value: Any, src: int = 0) -> Any:
+        return {0: "infeasible"} if isinstance(value, dict) else broadcast(strategy, value, src)
+
+    monkeypatch.setattr(SingleDeviceStrategy, "broadcast", of_the_first_rank)
+    assert dps(tmp_path, "batch_size=8", "goal.error=0", "goal.interval_steps=4", "max_steps=12").code == 0
+    (trial,) = rows(study(tmp_path, 8)).to_dict("records")
+    assert (trial["status"], trial["steps_run"]) == ("infeasible", 4)

@@ -53,7 +53,7 @@ def test_shapes_for_which_memory_runs_out_are_passed_over(monkeypatch: pytest.Mo
     def out_of_memory() -> float:
         raise torch.OutOfMemoryError("out of memory")
 
-    def short_of_memory(build: Any, images: Any, one: SliceShape) -> Any:
+    def short_of_memory(model: Any, images: Any, one: SliceShape) -> Any:
         if one.trials_per_slice > 1:
             out_of_memory()
         seconds = iter([1.0, 0.5])

@@ -8,6 +8,7 @@ Shapes: S trials in a slice, R rows in all slices (R >= the number of trials), B
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -46,11 +47,11 @@ class Stack(nn.Module):
     ):
         super().__init__()
         self.model, self.trials_per_slice, self.examples_per_pass = model, trials_per_slice, examples_per_pass
-        own = list(seeds)
+        own, initial = list(seeds), lru_cache(maxsize=1)(model.initial)  # drawn once for neighbours of one seed
         shares = [own[first : first + trials_per_slice] for first in range(0, len(own), trials_per_slice)]
         self._slices = nn.ModuleList(
             Slice(
-                [model.initial(seeds[trial]) for trial in share],
+                [initial(seeds[trial]) for trial in share],
                 trials_per_slice,
                 dtype,
                 None if label_smoothing is None else [label_smoothing[trial] for trial in share],
