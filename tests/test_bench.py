@@ -122,7 +122,7 @@ def test_the_command_runs_both_ways_to_one_answer(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from dps.bench.main import main; main()", *typed]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0
-    said = done.stderr.splitlines()
+    said = [line for line in done.stderr.splitlines() if "No CUDA runtime is found" not in line]  # torch's own
     assert len(said) > 9 and all(line.startswith("dps-bench: after ") for line in said)
     assert "the whole study, of 2 trials" in done.stderr and "whole study" in done.stdout
     saved = json.loads((tmp_path / "outputs/bench/digits_simple_cnn_momentum/bench.json").read_text())
