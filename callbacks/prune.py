@@ -45,8 +45,10 @@ class Prune(Callback):
         for number, (trial, weights) in enumerate(task.stack.weights_by_trial().items(), start=1):
             title = f"{self.name} scores, trial {number} of {len(task.trials)}"
             kept[trial] = masks(self._scores(task, seeds[trial], weights, key, title), sparsity)
-            for layer in emptied_layers(kept[trial]):
-                log.warning("sparsity=%s leaves no weight in layer %s of trial %d", sparsity, layer, trial)
+        emptied = [(layer, trial) for trial, one in kept.items() for layer in emptied_layers(one)]
+        for layer in dict.fromkeys(layer for layer, _ in emptied):
+            trials = ", ".join(str(trial) for other, trial in emptied if other == layer)
+            log.warning("sparsity=%s leaves no weight in layer %s of these trials: %s", sparsity, layer, trials)
         task.stack.prune(kept)
 
     def _key(self, task: StudyTask) -> str:
