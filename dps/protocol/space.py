@@ -90,8 +90,8 @@ def sample(
 ) -> dict[str, list[float] | list[int]]:
     """Trials `first` to `first + count - 1` of a replicate's Sobol sequence without its first point, by key.
 
-    That of replicate 0 is not scrambled, and begins with zeros; each other one is scrambled by Owen's method, with the
-    replicate for its seed.
+    That of replicate 0 is not scrambled, and begins with zeros; each other one is scrambled, with the replicate for
+    its seed.
     """
     from scipy.stats.qmc import Sobol
 
