@@ -349,6 +349,7 @@ def everything() -> dict[str, Figure]:
     trials = [
         *(optimizers("momentum", batch_sizes=(4, 64, 1024)), optimizers("sgd", race=True, **small)),
         made_up_trials(**small, workload="digits", dataset="digits"),
+        made_up_trials((4, 64), (0.9,), workload="digits", dataset="digits", pruning="random"),
         made_up_trials(powers, (0.9,), 3, **cifar),
     ]
     rows = made_up_measurements(batch_sizes=(16, 64))
@@ -376,7 +377,7 @@ def test_batch_sizes_and_steps_have_ticks_at_powers_of_two_within_the_axis(every
 def test_every_figure_fits_a_page_with_its_text_inside_and_its_legend_beside_the_data(
     everything: dict[str, Figure],
 ) -> None:
-    numbers = {*map(str, (1, 2, 3, 4, 5, 6, 7, 12, 13, 14, 18)), "costs"}
+    numbers = {*map(str, (1, 2, 3, 4, 5, 6, 7, 12, 13, 14, 18)), "costs", "criteria"}
     assert {stem.split("_")[1] for stem in everything} == numbers
     for stem, figure in everything.items():
         width, height = figure.get_size_inches()
@@ -462,7 +463,9 @@ def test_titles_say_how_many_trials_a_study_has() -> None:
 
 @pytest.mark.parametrize("number", ["0", "19", "1a", ""])
 def test_an_unknown_figure_is_refused_with_the_known_ones(number: str) -> None:
-    with pytest.raises(ValueError, match=rf"^figure '{number}' is not known; the figures are 1, 2, .*, 17, 18, costs$"):
+    with pytest.raises(
+        ValueError, match=rf"^figure '{number}' is not known; the figures are 1, 2, .*, 17, 18, costs, criteria$"
+    ):
         draw(made_up(made_up_trials((4,))), ["1", number])
 
 
@@ -513,6 +516,33 @@ def test_costs_are_steps_examples_and_seconds_of_the_best_trials() -> None:
     for factor, axes in zip(factors, panels.values(), strict=True):
         for sparsity in (0.0, 0.9):
             assert points(axes, NAMES[sparsity]) == near((b, k * factor(b)) for b, k in of(steps, sparsity))
+
+
+def test_criteria_stand_side_by_side_with_their_intervals_and_those_that_do_not_arrive() -> None:
+    names = ("random", "snip", "synflow")
+    trials = pd.concat(made_up_trials((4, 16), (0.0, 0.9, 0.98), pruning=name) for name in names)
+    trials["steps_to_result"] *= trials["pruning"].map({"random": 3, "snip": 2, "synflow": 1})
+    lost = (trials["pruning"] == "snip") & (trials["sparsity"] == 0.98) & (trials["batch_size"] == 16)
+    trials.loc[lost, ["status", "steps_to_result"]] = ["incomplete", None]
+    ((stem, caption, figure),) = draw(made_up(replicated(trials, (1, 2))), ["criteria"])
+    assert stem == "figure_criteria_mnist_simple_cnn" and "MNIST, Simple-CNN, Momentum" in caption
+    panels = {axes.get_title(): axes for axes in figure.axes}
+    assert list(panels) == ["90% sparse", "98% sparse"]
+    ticks = figure.axes[0].get_yticklabels()
+    assert [(tick.get_position()[1], tick.get_text()) for tick in ticks] == [(0, "SynFlow"), (1, "SNIP"), (2, "random")]
+    for sparsity, axes in zip((0.9, 0.98), panels.values(), strict=True):
+        for above, size in ((0.15, 4), (-0.15, 16)):
+            steps = {name: k_star(trials[trials["pruning"] == name]).get((size, sparsity)) for name in names}
+            drawn_at = {round(y, 9): x for x, y in points(axes, f"batch size {size}") if math.isfinite(x)}
+            expected = {2 + above: steps["random"], 1 + above: steps["snip"], 0 + above: steps["synflow"]}
+            assert drawn_at == pytest.approx({y: k * 2**0.5 for y, k in expected.items() if k})
+    arrows = [xy(one) for one in panels["98% sparse"].lines if one.get_marker() == ">"]
+    assert [[tuple(place) for place in one] for one in arrows] == [[(1, pytest.approx(0.85))]]
+    assert not [one for one in panels["90% sparse"].lines if one.get_marker() == ">"]
+    for axes in panels.values():
+        ends = [one.get_segments() for one in axes.collections if isinstance(one, LineCollection)]
+        assert [len(segments) for segments in ends] == [3, 3]  # a batch size each; one of no length where it is lost
+    assert not drawn(made_up(trials[trials["pruning"] == "snip"]), "criteria")
 
 
 def with_confirmed(results: Results, batch_size: int, low: int | None, high: int | None, steps: int = 9000) -> Results:

@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         "--figures",
         nargs="+",
         metavar="NUMBER",
-        help="draw these of the paper's figures alone, for example 1 2 12, or costs",
+        help="draw these of the paper's figures alone, for example 1 2 12, costs or criteria",
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""The figures of the reference study, by its own numbers, and the costs, of whatever results there are."""
+"""The figures of the reference study, by its own numbers, and two of our own, of whatever results there are."""
 
 from collections.abc import Collection, Iterator, Sequence
 
@@ -7,12 +7,24 @@ from matplotlib.figure import Figure
 
 from dps.analysis.results import Results
 from dps.analysis.searched import ranges
-from dps.report.figures import costs, courses, learning_rate, metaparameters, optimizers, paper, ratio, scaling, style
+from dps.report.figures import (
+    costs,
+    courses,
+    criteria,
+    learning_rate,
+    metaparameters,
+    optimizers,
+    paper,
+    ratio,
+    scaling,
+    style,
+)
 from dps.report.figures.style import Drawing
 from dps.report.figures.subject import families, subjects
 
-COSTS = "costs"
-NUMBERS = (*map(str, range(1, 19)), COSTS)  # of the paper, and one of our own
+COSTS, CRITERIA = "costs", "criteria"
+OWN = (COSTS, CRITERIA)
+NUMBERS = (*map(str, range(1, 19)), *OWN)  # of the paper, and our own
 
 
 def draw(results: Results, numbers: Sequence[str]) -> Iterator[tuple[str, str, Figure]]:
@@ -49,6 +61,7 @@ def _drawings(results: Results, asked: Collection[str]) -> Iterator[tuple[str, I
         yield "2", optimizers.draw(family)
         if number and (len(family.subjects) > 1 or "1" not in asked):
             yield number, scaling.draw_all(family, results.theory, looks)
+    yield from ((CRITERIA, criteria.draw(family)) for family in families(workloads, "pruning"))
     yield from (("5", courses.draw_smoothness(subject, looks)) for subject in subjects(results.smoothness))
     yield from (("6", courses.draw_losses(subject, looks)) for subject in subjects(results.losses))
     yield "12", ratio.draw(workloads, results.studies, looks)
@@ -60,4 +73,4 @@ def _named(drawings: Sequence[tuple[str, Iterator[Drawing]]], asked: Collection[
             for name, caption, figure in of_number:
                 figure.draw_without_rendering()  # settles the layout once, not again for each file it is saved to
                 figure.set_layout_engine("none")
-                yield f"figure_{number}_{name}", caption if number == COSTS else f"Figure {number}. {caption}", figure
+                yield f"figure_{number}_{name}", caption if number in OWN else f"Figure {number}. {caption}", figure

@@ -26,6 +26,8 @@ NAMES = {
     "adam": "Adam",
     "adamw": "AdamW",
     "snip": "SNIP",
+    "grasp": "GraSP",
+    "synflow": "SynFlow",
 }
 ORDER = ("sgd", "momentum", "nesterov", "adam", "adamw")  # of optimizers
 Key = Mapping[str, Any]
@@ -67,7 +69,10 @@ class Subject:
 
 @dataclass(frozen=True)
 class Family:
-    """Subjects that differ in the optimizer, by its name; `name` is unique and safe in a file's name."""
+    """Subjects that differ in one column of their keys, such as the optimizer, by its values as they are written.
+
+    `key` lacks that column; `name` is unique and safe in a file's name.
+    """
 
     key: Key
     name: str
@@ -75,9 +80,10 @@ class Family:
 
     @property
     def heading(self) -> str:
-        """Data set, model, schedule, goal and number of trials."""
+        """Data set, model, schedule, the optimizer if it is the same, goal and number of trials."""
         rows = pd.concat([subject.rows for subject in self.subjects.values()])
-        return f"{setting(self.key)}: goal error {self.key['goal_error']:g}, {_repeated(rows)}"
+        optimizer = f", {named(self.key['optimizer'])}" if "optimizer" in self.key else ""
+        return f"{setting(self.key)}{optimizer}: goal error {self.key['goal_error']:g}, {_repeated(rows)}"
 
 
 def subjects(frame: pd.DataFrame) -> list[Subject]:
@@ -92,15 +98,16 @@ def subjects(frame: pd.DataFrame) -> list[Subject]:
     return [Subject(key, _name(["workload"], key, keys), rows) for key, rows in found]
 
 
-def families(members: Sequence[Subject]) -> list[Family]:
-    """The subjects by what they share but for the optimizer: SGD first, then the others in ORDER, then any more."""
-    columns = ("dataset", "model", "lr_schedule", "goal_error", "pruning")
+def families(members: Sequence[Subject], different: str = "optimizer") -> list[Family]:
+    """The subjects by what they share but for one column: SGD first, then the others in ORDER, then any more."""
+    shared = ("dataset", "model", "optimizer", "lr_schedule", "goal_error", "pruning")
+    columns = [name for name in shared if name != different]
     found: dict[tuple[Any, ...], list[Subject]] = {}
     for subject in sorted(members, key=lambda subject: _rank(subject.key["optimizer"])):
         found.setdefault(tuple(subject.key[name] for name in columns), []).append(subject)
     keys = [dict(zip(columns, values, strict=True)) for values in found]
     return [
-        Family(key, _name(["dataset", "model"], key, keys), _by_optimizer(group))
+        Family(key, _name(["dataset", "model"], key, keys), _labelled(group, different))
         for key, group in zip(keys, found.values(), strict=True)
     ]
 
@@ -132,11 +139,11 @@ def _of_criterion(rows: pd.DataFrame, criterion: str) -> pd.DataFrame:
     return recorded_with(of_criterion(rows, criterion), criterion, same)
 
 
-def _by_optimizer(group: Sequence[Subject]) -> dict[str, Subject]:
-    optimizers = [subject.key["optimizer"] for subject in group]
-    if len(set(optimizers)) < len(group):
+def _labelled(group: Sequence[Subject], column: str) -> dict[str, Subject]:
+    values = [subject.key[column] for subject in group]
+    if len(set(values)) < len(group):
         return {subject.name: subject for subject in group}
-    return {named(subject.key["optimizer"]): subject for subject in group}
+    return {named(subject.key[column]): subject for subject in group}
 
 
 def _rank(optimizer: str) -> int:
