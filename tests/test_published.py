@@ -13,15 +13,38 @@ FOLDER = Path(__file__).parents[1] / "outputs" / "published"
 
 def test_they_are_read_whole() -> None:
     results = dps.load(FOLDER / "mnist_simple_cnn_momentum")
-    assert len(results.trials) == 512 and len(results.missing) == 4  # at 90%, as outputs/published/README.md says
+    assert len(results.trials) == 528 and len(results.missing) == 9  # as outputs/published/README.md says
     dense, sparse = (rows for _, rows in results.k_star.groupby("sparsity"))
-    for rows in (dense, sparse):
-        assert rows["batch_size"].tolist() == [4, 16, 32, 64, 128, 256]
-    assert dense["reached"].tolist() == [3] * 6 and sparse["reached"].tolist() == [0, 3, 1, 3, 3, 3]
-    assert dense["steps_to_result"].round().tolist() == [7389, 1644, 1208, 497, 388, 264]  # docs/results.md
+    assert dense["batch_size"].tolist() == [4, 16, 32, 64, 128, 256, 1024]
+    assert sparse["batch_size"].tolist() == [4, 16, 32, 64, 128, 256]
+    assert dense["reached"].tolist() == [3] * 6 + [1] and sparse["reached"].tolist() == [0, 3, 1, 3, 3, 3]
+    assert dense["steps_to_result"].round().tolist() == [7389, 1644, 1208, 497, 388, 264, 224]  # docs/results.md
     assert sparse["steps_to_result"].round().tolist()[1:] == [7180, 4864, 2179, 1365, 1093]
     (typed,) = {command.partition(" batch_size=")[0] for command in results.studies["command"]}
     assert typed == "dps -m workload=mnist_simple_cnn_momentum"
+
+
+def test_the_other_optimizers_are_read_whole() -> None:
+    expected = {"sgd": [4112, 1920, 832, 368, 352], "nesterov": [10944, 1280, 672, 512, 224]}  # docs/results.md
+    for name, steps in expected.items():
+        results = dps.load(FOLDER / f"mnist_simple_cnn_{name}")
+        assert len(results.trials) == 80 and not results.missing
+        assert results.k_star["steps_to_result"].tolist() == steps
+
+
+def test_the_beginning_of_fashion_mnist_is_read_whole() -> None:
+    found = dps.load(FOLDER / "fashion_mnist_simple_cnn_momentum").k_star
+    assert found["steps_to_result"].tolist() == [1424, 800, 2976]  # docs/results.md
+
+
+def test_the_criteria_are_read_whole() -> None:
+    results = dps.load(FOLDER / "digits_criteria")
+    assert len(results.trials) == 480 and not results.missing
+    found = results.k_star[results.k_star["steps_to_result"].notna()]
+    named = {(row["pruning"], row["sparsity"]): round(row["steps_to_result"]) for _, row in found.iterrows()}
+    at_90 = {"magnitude": 102, "random": 104, "snip": 75, "synflow": 47}  # docs/results.md
+    at_98 = {"random": 380, "snip": 251, "synflow": 136}
+    assert named == {(name, s): steps for s, each in ((0.9, at_90), (0.98, at_98)) for name, steps in each.items()}
 
 
 def test_the_demo_is_confirmed() -> None:
@@ -69,7 +92,7 @@ def test_they_name_no_place_of_a_machine() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mnist_simple_cnn_momentum", "digits_fine", "digits_whole"])
+@pytest.mark.parametrize("name", ["mnist_simple_cnn_momentum", "digits_fine", "digits_whole", "digits_criteria"])
 def test_their_reports_are_of_these_records(name: str) -> None:
     report = pd.read_csv(FOLDER / name / "report" / "k_star.csv")
     pd.testing.assert_series_equal(report["steps_to_result"], dps.load(FOLDER / name).k_star["steps_to_result"])
