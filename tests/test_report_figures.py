@@ -526,6 +526,7 @@ def test_criteria_stand_side_by_side_with_their_intervals_and_those_that_do_not_
     trials.loc[lost, ["status", "steps_to_result"]] = ["incomplete", None]
     ((stem, caption, figure),) = draw(made_up(replicated(trials, (1, 2))), ["criteria"])
     assert stem == "figure_criteria_mnist_simple_cnn" and "MNIST, Simple-CNN, Momentum" in caption
+    assert "Lines: 95% intervals" in caption and "Upright" not in caption
     panels = {axes.get_title(): axes for axes in figure.axes}
     assert list(panels) == ["90% sparse", "98% sparse"]
     ticks = figure.axes[0].get_yticklabels()

@@ -12,7 +12,7 @@ from dps.report.figures.subject import Family, named
 from dps.report.wording import sparsity_name
 
 SPREAD = 0.6  # of the distance between two criteria, over which the batch sizes of one are spread
-_NOT_REACHED = "goal not reached"
+_NOT_REACHED = "goal not reached in a replicate"
 _CAPTION = (
     "K* of networks pruned at initialisation by each criterion. A triangle at the frame: in one replicate or more no "
     "trial reached the goal, so that K* is not known."
@@ -46,7 +46,7 @@ def draw(family: Family) -> Iterator[Drawing]:
         axes.set_xlabel("steps-to-result K*")
         style.powers_of_two(axes, "x", curve.heights(studies, "steps_to_result"), 5)
     style.set_legend(figure, looks)
-    yield family.name, f"{family.heading}. {_CAPTION} {curve.uprights(studies)}", figure
+    yield family.name, f"{family.heading}. {_CAPTION} {curve.uprights(studies, lines='Lines')}", figure
 
 
 def _plot(axes: Axes, rows: pd.DataFrame, names: Sequence[str], place: float, label: str, look: Look) -> None:

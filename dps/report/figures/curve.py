@@ -79,12 +79,12 @@ def confirmed(studies: pd.DataFrame) -> str:
     return f"{text}."
 
 
-def uprights(studies: pd.DataFrame, column: str = "steps_to_result") -> str:
-    """A sentence on what the upright lines through the points of a column are, or why there are none."""
+def uprights(studies: pd.DataFrame, column: str = "steps_to_result", lines: str = "Upright lines") -> str:
+    """A sentence on what the lines through the points of a column are, or why there are none."""
     if studies[f"{column}_low"].isna().all():
         return "No point has an interval, which needs two replicates of a study (hydra.sweeper.replicates=2)."
     return (
-        "Upright lines: 95% intervals over the replicates of a study, where there are two or more; one that meets the "
+        f"{lines}: 95% intervals over the replicates of a study, where there are two or more; one that meets the "
         "frame goes on beyond it."
     )
 
