@@ -33,13 +33,12 @@ def draw(family: Family) -> Iterator[Drawing]:
     figure, grid = style.panels(family.heading, *shape, height=0.5 + 0.22 * len(names), sharey=True)
     for axes in list(grid.flat)[len(sparsities) :]:
         axes.set_visible(False)
-    looks = style.kind_looks(f"batch size {size}" for size in sorted(set(studies["batch_size"])))
+    sizes = sorted(set(studies["batch_size"]))
+    looks = style.kind_looks(f"batch size {size}" for size in sizes)
     for sparsity, axes in zip(sparsities, grid.flat, strict=False):
-        for rank, (label, look) in enumerate(looks.items()):
-            rows = studies[
-                (studies["sparsity"] == sparsity) & ("batch size " + studies["batch_size"].astype(str) == label)
-            ]
-            _plot(axes, rows, names, (rank + 0.5) / len(looks) - 0.5, label, look)
+        for rank, (size, (label, look)) in enumerate(zip(sizes, looks.items(), strict=True)):
+            rows = studies[(studies["sparsity"] == sparsity) & (studies["batch_size"] == size)]
+            _plot(axes, rows, names, (rank + 0.5) / len(sizes) - 0.5, label, look)
         axes.set_title(sparsity_name(sparsity))
         axes.set_yticks(range(len(names)), [named(name) for name in names])
         axes.set_ylim(-0.6, len(names) - 0.4)
