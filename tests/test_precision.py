@@ -9,6 +9,7 @@ import torch
 from command import dps, study
 from omegaconf import OmegaConf
 
+from dps.engine import precision as engine_precision
 from dps.engine.module import StudyTask
 
 BACKENDS: Any = torch.backends
@@ -38,25 +39,57 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     return found
 
 
-@pytest.mark.parametrize(("precision", "on_gpu"), [("tf32", "tf32"), ("bf16", "none")])
-def test_products_and_convolutions_have_one_precision(
-    tmp_path: Path, seen: list[tuple[str, ...]], precision: str, on_gpu: str
-) -> None:
+def test_products_and_convolutions_are_the_protocols(tmp_path: Path, seen: list[tuple[str, ...]]) -> None:
     BACKENDS.fp32_precision = "tf32"  # what another program, or an earlier study, may have left
     assert dps(tmp_path, *SMALL).code == 0
     assert set(seen) == {("ieee",) * 4}
-    seen.clear()
-    (tmp_path / "other").mkdir()
-    assert dps(tmp_path / "other", *SMALL, f"precision={precision}").code == 0
+    path = study(tmp_path, 8) / ".hydra" / "environment.yaml"
+    assert OmegaConf.load(path)[0].float32_convolutions == "ieee"
+
+
+@pytest.mark.parametrize(("precision", "on_gpu"), [("tf32", "tf32"), ("bf16", "none")])
+def test_products_and_convolutions_have_one_precision(
+    tmp_path: Path,
+    seen: list[tuple[str, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+    precision: str,
+    on_gpu: str,
+) -> None:
+    monkeypatch.setattr(engine_precision, "_drops_bits", lambda: True)  # as on a CPU that has such products
+    assert dps(tmp_path, *SMALL, f"precision={precision}").code == 0
     assert set(seen) == {(precision, precision, on_gpu, on_gpu)}
-    path = study(tmp_path / "other", 8) / ".hydra" / "environment.yaml"
+    path = study(tmp_path, 8) / ".hydra" / "environment.yaml"
     assert OmegaConf.load(path)[0].float32_convolutions == precision
+
+
+def test_a_cpu_that_keeps_all_bits_refuses_to_record_fewer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_precision, "_drops_bits", lambda: False)
+    done = dps(tmp_path, *SMALL, "precision=tf32")
+    assert done.code == 1
+    assert "precision=tf32 must be ieee on this CPU" in done.stderr
+    assert not (study(tmp_path, 8) / "trials.csv").exists()
+
+
+def test_bits_are_dropped_where_numbers_are_rounded_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not engine_precision._drops_bits()
+    convolution = torch.nn.functional.conv2d
+    monkeypatch.setattr(torch.nn.functional, "conv2d", lambda one, other: convolution(_rounded(one), _rounded(other)))
+    assert not engine_precision._drops_bits()  # only one of the two: they would not be alike
+    product = torch.Tensor.__matmul__
+    monkeypatch.setattr(torch.Tensor, "__matmul__", lambda one, other: product(_rounded(one), _rounded(other)))
+    assert engine_precision._drops_bits()
+
+
+def _rounded(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.bfloat16().float()
 
 
 def test_results_of_another_precision_are_not_mixed(tmp_path: Path) -> None:
     assert dps(tmp_path, *SMALL).code == 0
-    done = dps(tmp_path, *SMALL, "precision=tf32", "trial=1")
-    assert done.code == 1 and "precision is ieee there and tf32 here" in done.stderr
+    path = study(tmp_path, 8) / ".hydra" / "config.yaml"
+    path.write_text(path.read_text().replace("precision: ieee\n", "precision: tf32\n", 1))
+    done = dps(tmp_path, *SMALL, "trial=1")
+    assert done.code == 1 and "precision is tf32 there and ieee here" in done.stderr
 
 
 def test_a_record_from_before_precision_was_set_is_of_ieee(tmp_path: Path) -> None:

@@ -35,8 +35,9 @@ def _measure(cfg: DictConfig) -> None:
     from rich.console import Console
 
     from dps.bench import cases, comparable, report, timing
-    from dps.engine.fit import quieten_lightning, set_precision
+    from dps.engine.fit import quieten_lightning
     from dps.engine.memory import keep_freed_memory
+    from dps.engine.precision import set_precision
 
     comparable.refuse_incomparable(cfg)
     quieten_lightning()

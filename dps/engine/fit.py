@@ -22,8 +22,8 @@ from dps.engine.environment import environment
 from dps.engine.launch import launch
 from dps.engine.memory import keep_freed_memory
 from dps.engine.module import StudyTask
+from dps.engine.precision import set_precision
 from dps.engine.study import Study
-from dps.protocol.values import require
 from dps.stack import shape
 from dps.stack.shape import SliceShape, slice_shape
 from dps.storage import checkpoints, environments, files
@@ -107,21 +107,6 @@ def _trainer(study: Study) -> pl.Trainer:
         use_distributed_sampler=False,
     )
     return trainer
-
-
-def set_precision(precision: str, accelerator: str) -> None:
-    """How float32 convolutions and matrix products are computed, alike on every device: ieee, tf32 or bf16.
-
-    ValueError where the trainer's accelerator has no such products: torch's own default would be taken in silence.
-    """
-    backends: Any = torch.backends
-    # By the names of before too, which Lightning reads: torch refuses to answer where the two contradict each other.
-    torch.set_float32_matmul_precision({"tf32": "high", "bf16": "medium"}.get(precision, "highest"))
-    backends.fp32_precision = precision
-    backends.cuda.matmul.fp32_precision = "none" if precision == "bf16" else precision
-    of_cpu, of_gpu = (backends.mkldnn.matmul, backends.mkldnn.conv), (backends.cuda.matmul, backends.cudnn.conv)
-    own = of_cpu if accelerator == "cpu" or not torch.cuda.is_available() else of_gpu
-    require({one.fp32_precision for one in own} == {precision}, "precision", precision, "ieee or tf32 on a GPU")
 
 
 def quieten_lightning() -> None:
