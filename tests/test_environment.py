@@ -30,6 +30,19 @@ def test_a_study_says_where_it_was_trained(tmp_path: Path) -> None:
     assert noted(study(tmp_path, 8)) == [found]
 
 
+def test_slices_of_another_device_are_kept_and_said(tmp_path: Path) -> None:
+    assert dps(tmp_path, *SMALL).code == 0
+    folder = study(tmp_path, 8)
+    path = folder / ".hydra" / "environment.yaml"
+    path.write_text(path.read_text().replace(f"device: {noted(folder)[0]['device']}\n", "device: NVIDIA H200\n"))
+    file = folder / ".hydra" / "stack.yaml"
+    remedy = f"slices that were fastest on NVIDIA H200: remove {file} to have them measured on"
+    done = dps(tmp_path, *SMALL, "trial=1", "optimizer.lr=0.02")
+    assert done.code == 0 and remedy in " ".join(done.stdout.split())
+    done = dps(tmp_path, *SMALL, "trial=2", "optimizer.lr=0.02")
+    assert done.code == 0 and "slices" not in done.stdout  # it has been said
+
+
 def test_every_environment_is_kept_once_and_the_latest_last(tmp_path: Path) -> None:
     one, other = {"torch": "2.9", "commit": None}, {"torch": "2.10", "commit": "abc+"}
     for found in (one, other, one):

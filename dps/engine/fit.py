@@ -53,7 +53,7 @@ def fit_here(study: Study) -> pl.Trainer:
     trials = study.missing() if saved is None else study.trials
     task = StudyTask(study, trials, partial(_shape, study, len(trials)))
     if trainer.is_global_zero:
-        environments.note(study.folder, environment(trainer))
+        _note(study.folder, environment(trainer))
     with tracking.closing(trainer.loggers):
         trainer.fit(task, datamodule=study.data(), ckpt_path=saved, weights_only=True)
         if task.global_step < study.cfg.max_steps and task.stack.running():
@@ -64,6 +64,15 @@ def fit_here(study: Study) -> pl.Trainer:
     if trainer.is_global_zero and (lost := study.missing()):
         raise RuntimeError(f"{len(lost)} trials have ended and are not recorded")
     return trainer
+
+
+def _note(folder: Path, here: environments.Environment) -> None:
+    """Record where this process trains, and say so where the study's slices were measured on another device."""
+    earlier = environments.read(folder)
+    if earlier and earlier[-1].get("device") != here["device"] and shape.recorded(folder):
+        kept = "this study keeps the slices that were fastest on %s: remove %s to have them measured on %s"
+        log.warning(kept, earlier[-1].get("device"), folder / shape.FILE, here["device"])
+    environments.note(folder, here)
 
 
 def _shape(study: Study, trials: int, images: Tensor) -> SliceShape:
