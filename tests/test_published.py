@@ -78,6 +78,15 @@ def test_the_constants_are_of_six_seeds_at_four_sparsities() -> None:
     assert [round(last[name], 1) for name in ("beta", "smoothness")] == [151.0, 9.9]  # docs/results.md
 
 
+def test_the_constants_on_mnist_are_of_six_seeds() -> None:
+    results = dps.load(FOLDER / "mnist_constants")
+    assert results.smoothness.groupby(["sparsity", "step"])["trial"].nunique().to_dict() == {
+        (sparsity, step): 6 for sparsity in (0, 0.9) for step in (0, 200, 400, 600)
+    }
+    found = [[round(row[name], 1) for name in ("beta", "smoothness")] for _, row in results.theory.iterrows()]
+    assert found == [[2384.1, 5.0], [484.5, 11.6]]  # docs/results.md
+
+
 def test_what_was_trained_without_a_race_is_read_whole() -> None:
     results = dps.load(FOLDER / "digits_whole")
     assert results.trials["status"].value_counts().to_dict() == {"incomplete": 71, "complete": 28, "infeasible": 1}

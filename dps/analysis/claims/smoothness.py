@@ -42,11 +42,12 @@ def sparse_is_less_smooth(results: Results) -> Claim:
             found.append((key[0], seeds, case, f"{text}; {ALL_WEIGHTS}: {_rising(own, 'smoothness_all_weights')[2]}"))
     cases = [case for _, seeds, case, _ in found if seeds >= LEAST_SEEDS]
     texts = [f"{name}: {text}" for name, _, _, text in found]
+    known = f"workloads with L of {LEAST_SEEDS} or more trials at {PARTS} or more steps"
     return Claim(
         5,
         "L rises with sparsity and stays above the dense network's throughout training.",
         verdict(cases),
-        "; ".join([tally(cases, f"workloads with L of {LEAST_SEEDS} trials or more"), *texts]) + ".",
+        "; ".join([tally(cases, known), *texts]) + ".",
         "L of two networks is paired by trial, and so by seed, at the batch sizes and steps after step 0 that all "
         "networks have in common. Steps and batch sizes of one trial are not independent, and count as one: the mean "
         "of the difference of log L. Compared are each sparsity with the one before, over all steps, and "
@@ -65,7 +66,8 @@ def _rising(rows: pd.DataFrame, name: str) -> tuple[int, Case, str]:
     seeds = logs.groupby(SEED).ngroups
     steps = logs.index.get_level_values("step")
     if not {0, SPARSE} <= set(logs.columns) or steps.nunique() < PARTS:
-        return 0, None, f"{steps.nunique()} common steps of {AT_SPARSE} sparse and dense"
+        few = f"{steps.nunique()} of the {PARTS} common steps that {AT_SPARSE} sparse and dense need"
+        return 0, None, f"{means}; {few}" if len(logs) else few
     compared = _differences(logs, steps)
     larger = [int((one > 0).sum()) for one in compared]
     text = f"{means}; larger in {min(larger)} or more of {seeds} trials, in each of {len(compared)} comparisons"
