@@ -78,6 +78,17 @@ def test_the_constants_are_of_six_seeds_at_four_sparsities() -> None:
     assert [round(last[name], 1) for name in ("beta", "smoothness")] == [151.0, 9.9]  # docs/results.md
 
 
+def test_the_noise_is_measured_along_training() -> None:
+    results = dps.load(FOLDER / "digits_noise")
+    measured = results.noise.groupby(["sparsity", "step"])["trial"].nunique()
+    assert measured.eq(6).all() and len(measured) == 4 * 9
+    assert results.theory["noise_scale"].round().tolist() == [34, 29, 27, 27]  # docs/results.md
+    before = dps.load(FOLDER / "digits_constants").noise  # the same trainings, measured before the first step alone
+    keys = ["sparsity", "trial", "gradient_variance", "gradient_squared_norm"]
+    first = results.noise[results.noise["step"] == 0]
+    pd.testing.assert_frame_equal(*(rows[keys].reset_index(drop=True) for rows in (first, before)))
+
+
 def test_the_constants_on_mnist_are_of_six_seeds() -> None:
     results = dps.load(FOLDER / "mnist_constants")
     assert results.smoothness.groupby(["sparsity", "step"])["trial"].nunique().to_dict() == {
