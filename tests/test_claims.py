@@ -10,6 +10,8 @@ import pytest
 from claim_results import FAILS, HOLDS, UNKNOWN, Steps, ends_named, judged, networks, rows, steps, theory
 from planted_results import B
 
+from dps.analysis.claims.intervals import t_interval, typical
+
 
 @pytest.mark.parametrize(
     ("critical", "exponent", "of", "verdict"),
@@ -80,6 +82,18 @@ def test_2_the_number_is_that_of_its_interval() -> None:
     assert f"w: {1592 / 792:.2f} (" in judged(2, studies=of[0]).figures
 
 
+def test_2_an_unknown_ratio_of_one_replicate_widens_both_ends() -> None:
+    """The budget in its place would have them closer together than any K* that it may stand for."""
+    b = (64,)
+    seen, least = networks(lambda _: 400, lambda _: 1936, b), networks(lambda _: 400, lambda _: None, b, max_steps=2000)
+    found = judged(2, studies=pd.concat([seen, *(least.assign(replicate=r) for r in (1, 2))]))
+    assert found.verdict == UNKNOWN and "w: unknown over 3 pairs" in found.figures
+    medians = [[math.log(ratio) for ratio in (2, 2.1, third)] for third in (2.2, 4)]
+    lows, highs = zip(*(t_interval(one) for one in medians), strict=True)
+    bounds = typical(medians[0], medians[1], (0, 1, 2))[1:]
+    assert lows[1] < lows[0] and bounds == (lows[1], highs[1])
+
+
 def test_2_no_number_is_given_where_the_median_is_beyond_the_budget() -> None:
     assert "w: (at least " in judged(2, studies=networks(steps(4000, 200), lambda b: None)).figures
 
@@ -135,6 +149,13 @@ def test_4_momentum_against_sgd(of: Steps, verdict: str) -> None:
     for short in (0, 1):
         four = table.assign(batch_sizes=[4 if row == short else 14 for row in (0, 1)])
         assert judged(4, studies=pd.concat(both), theory=four).verdict == UNKNOWN
+
+
+def test_4_a_goal_that_was_never_reached_leaves_the_ratio_of_steps_unknown() -> None:
+    own = rows(lambda b: None if b == B[-1] else steps(80000, 200)(b))
+    table = theory(critical_batch_size=[200.0, 100.0], workload=["w", "s"]).assign(sparsity=0.0)
+    found = judged(4, studies=pd.concat([own, rows(steps(40000, 400), optimizer="sgd", workload="s")]), theory=table)
+    assert found.verdict == UNKNOWN and "of K* at large batches unknown" in found.figures
 
 
 def test_4_the_ratio_of_steps_is_that_of_its_interval() -> None:

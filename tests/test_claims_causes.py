@@ -149,6 +149,14 @@ def test_7_range(dense: Any, sparse: Any, changed: dict[str, Any], verdict: str)
     assert judged(7, studies=made, trials=trials(dense, sparse)).verdict == verdict
 
 
+def test_7_one_trial_at_each_batch_size_has_no_spread() -> None:
+    made = trials([], [], B[:8])
+    place = made["batch_size"].map({size: n for n, size in enumerate(B[:8], 1)}) * np.where(made["sparsity"] > 0, 2, 1)
+    one_each = made.assign(status=np.where(made["trial"] == place, "complete", "incomplete"))
+    found = judged(7, studies=networks(steps(), steps(80000, 400), B[:8]), trials=one_each)
+    assert found.verdict == UNKNOWN and "too few at the same batch size" in found.figures
+
+
 def test_7_more_batch_sizes_of_the_same_trials_are_no_new_evidence() -> None:
     """The interval is the same when the same outcomes come again at other batch sizes."""
     found = [

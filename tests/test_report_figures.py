@@ -418,6 +418,22 @@ def test_studies_still_running_and_absent_measurements_are_not_drawn() -> None:
     assert not drawn(replace(results, studies=results.studies.assign(state="running")), *NUMBERS)
 
 
+def test_trials_of_a_replicate_that_is_still_running_are_not_drawn() -> None:
+    both = made_up(replicated(made_up_trials((4,), (0.0,)), (1, 0.5)))
+    alone = made_up(replicated(made_up_trials((4,), (0.0,)), (1,)))
+    both.studies.loc[both.studies["replicate"] == 1, "state"] = "running"
+    for number in ("4", "14"):
+        marks = [
+            [
+                (str(one.get_label()), np.size(one.get_xdata()))
+                for axes in only(results, number).axes
+                for one in axes.lines
+            ]
+            for results in (both, alone)
+        ]
+        assert marks[0] == marks[1] and len(dict(marks[0])) > 1
+
+
 def test_stems_are_unique_and_safe_and_text_is_shown_as_it_is() -> None:
     small: dict[str, Any] = {"batch_sizes": (4, 16), "sparsities": (0.0, 0.9)}
     strange: dict[str, Any] = {"workload": "../a$b_{$x^", "dataset": "$d_{$", "model": "m^$", "optimizer": "$o"}

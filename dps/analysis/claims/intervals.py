@@ -68,10 +68,19 @@ def median_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
     return float(low), float(high)
 
 
-def typical(values: ArrayLike, replicate: ArrayLike) -> tuple[float, float, float]:
+def typical(least: ArrayLike, most: ArrayLike, replicate: ArrayLike) -> tuple[float, float, float]:
     """The median of values (N,) of several batch sizes, of these replicates (N,), and its interval.
 
-    With two replicates or more it is the mean of the replicates' medians, about which Student's interval lies.
+    Each value lies between its `least` and its `most`, which are equal where it is known. With two replicates or more
+    the median is the mean of the replicates' medians, about which Student's interval lies: the widest of those that the
+    unknown values allow, since an unknown median that is far from the others widens it at both ends. nan where unknown
+    values move the median.
     """
-    medians = pd.Series(np.asarray(values, float)).groupby(np.asarray(replicate)).median()
-    return float(medians.mean()), *(t_interval(medians) if len(medians) > 1 else median_interval(values))
+    ends = pd.DataFrame({"least": np.asarray(least, float), "most": np.asarray(most, float)})
+    medians = ends.groupby(np.asarray(replicate)).median()
+    middle = float(medians["least"].mean()) if medians["least"].equals(medians["most"]) else math.nan
+    if len(medians) == 1:
+        return middle, median_interval(least)[0], median_interval(most)[1]
+    possible = itertools.product(*({*both} for both in medians.to_numpy().tolist()))
+    intervals = [t_interval(one) for one in possible]
+    return middle, min(low for low, _ in intervals), max(high for _, high in intervals)

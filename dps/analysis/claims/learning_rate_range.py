@@ -44,7 +44,8 @@ def range_narrows(results: Results) -> Claim:
         "trials that fail at any learning rate alike do not change it. Its "
         f"{LEVEL:.0%} interval comes from leaving out each trial number in turn at all batch sizes (jackknife, "
         "Student's t on the log scale). A workload bears the claim out where it lies below one, and contradicts it "
-        f"where it lies above. It takes {LEAST_TRIALS} trial numbers or more that complete in each network, in studies "
+        f"where it lies above. It takes {LEAST_TRIALS} trial numbers or more that complete in each network, and "
+        f"{LEAST_TRIALS - 1} or more degrees of freedom about the means, in studies "
         f"without censored trials: a trial stopped by the race might have succeeded. {combined('workloads')}",
     )
 
@@ -66,11 +67,19 @@ def _narrower(pairs: pd.DataFrame) -> tuple[int, Case, str]:
     text = f"{trials} trial numbers complete at some batch size when {AT_SPARSE} sparse and {dense} dense"
     if min(trials, dense) < LEAST_TRIALS:
         return min(trials, dense), None, text
+    if _freedom(pairs) < LEAST_TRIALS - 1:
+        return min(trials, dense), None, f"{text}, of which too few at the same batch size"
     log_ratio, without = (a - b for a, b in zip(*(_log_spread(pairs, name) for name in names), strict=True))
     low, high = _jackknife(without.to_numpy(float))
     ratio = with_interval(math.exp(log_ratio), math.exp(log_ratio + low), math.exp(log_ratio + high))
     case = within(log_ratio + low, log_ratio + high, -math.inf, 0)
     return min(trials, dense), case, f"{text}, and the spread of log lr is {ratio} times the dense one's"
+
+
+def _freedom(pairs: pd.DataFrame) -> int:
+    """How many learning rates complete beyond the first of each batch size and replicate; of the lesser network."""
+    counts = pairs.groupby(CELL)[["complete", "complete_dense"]].sum()
+    return int((counts - 1).clip(lower=0).sum().min())
 
 
 def _log_spread(pairs: pd.DataFrame, name: str) -> tuple[float, pd.Series[float]]:

@@ -13,7 +13,6 @@ from dps.analysis.claims.claim import (
     Claim,
     all_of,
     combined,
-    finished,
     of_networks,
     tally,
     verdict,
@@ -38,7 +37,7 @@ def momentum_helps(results: Results) -> Claim:
     curves = curves[curves["batch_sizes"] >= COMPARED_SIZES]
     sgd = curves[curves["optimizer"] == "sgd"]
     pairs = curves[curves["optimizer"].isin(MOMENTUM)].merge(sgd, on=SAME, suffixes=("", "_sgd"))
-    studies = finished(results.studies)
+    studies = results.studies[results.studies["state"] == "finished"]
     found = [(row, *_case(row, studies)) for _, row in pairs.iterrows()]
     cases = [case for _, case, _ in found]
     texts = [f"{row['workload']} at sparsity {row['sparsity']:g}: {text}" for row, _, text in found]
@@ -52,7 +51,8 @@ def momentum_helps(results: Results) -> Claim:
         "and of the mean ratio (on the log scale) of K* at equal batch sizes from SGD's critical batch size on. The "
         "curve bears the claim out where the first lies above one, the critical batch size then being larger, and the "
         "second below one, and contradicts it where either lies on the other side. The second is Student's, from the "
-        "means of the replicates where there are two or more, and else from the batch sizes. "
+        "means of the replicates where there are two or more, and else from the batch sizes; where a goal was never "
+        "reached it is unknown. "
         f"{combined('curves', 2 * TAIL)}",
     )
 
@@ -72,8 +72,8 @@ def _case(row: pd.Series[float], studies: pd.DataFrame) -> tuple[Case, str]:
 
 
 def _ratio_of_steps(both: pd.DataFrame) -> tuple[float, float, float]:
-    """The mean ratio of K* with its interval; nan where there is none."""
-    if both.empty:
+    """The mean ratio of K* with its interval; nan where there is none, or a K* that was never reached."""
+    if both.empty or both[["steps_to_result", "steps_to_result_sgd"]].isna().any(axis=None):
         return math.nan, math.nan, math.nan
     logs = pd.Series(middle_of_check(both) - middle_of_check(both, "_sgd"))
     by_replicate = logs.groupby(both["replicate"].to_numpy()).mean()

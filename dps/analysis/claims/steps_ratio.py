@@ -47,7 +47,8 @@ def sparse_takes_longer(results: Results) -> Claim:
         "the replicates' medians, about their geometric mean; with one it lies between two ratios in their order "
         f"(Hettmansperger and Sheather), of {least_values(LEVEL)} or more. K* counts from the middle of its check "
         f"interval, and dense K* within {in_words(CLOSE_CHECKS)} check intervals is left out. Of a sparse network that "
-        f"never reaches the goal only the least ratio is known, from the budget of steps. {combined('workloads')}",
+        f"never reaches the goal only the least ratio is known, from the budget of steps, and the interval is "
+        f"the widest that this allows. {combined('workloads')}",
     )
 
 
@@ -57,8 +58,6 @@ def _median_ratio(pairs: pd.DataFrame) -> tuple[bool, Case, str]:
     dense = middle_of_check(pairs, "_dense")
     least = np.where(never, np.log(pairs["max_steps"].to_numpy(float)), middle_of_check(pairs)) - dense
     most = np.where(never, math.inf, least)
-    replicate = pairs["replicate"].to_numpy(int)
-    middle, low, _ = np.exp(typical(least, replicate))
-    known, _, high = np.exp(typical(most, replicate))
-    text = f"{with_interval(middle if known < math.inf else math.nan, low, high)} over {len(pairs)} pairs of studies"
+    middle, low, high = np.exp(typical(least, most, pairs["replicate"].to_numpy(int))).tolist()
+    text = f"{with_interval(middle, low, high)} over {len(pairs)} pairs of studies"
     return low > 0 or high < math.inf, within(low, high, TIMES_LEAST, TIMES_MOST), text

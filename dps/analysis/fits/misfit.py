@@ -78,8 +78,9 @@ def exponent(curve: Curve) -> Estimate:
     middle = _most_likely(curve.checks())
     about = middle + np.linspace(-1, 1, 2 * len(EXPONENTS) - 1) * (EXPONENTS[-1] - EXPONENTS[0])
     low, high = interval(curve, EXPONENT, np.clip(about, EXPONENTS[0], EXPONENTS[-1]))
-    bounded = math.isfinite(low) or math.isfinite(high)
-    return Estimate(math.exp(middle) if bounded else math.nan, math.exp(low), math.exp(high))
+    if not (math.isfinite(low) or math.isfinite(high)):
+        return Estimate(math.nan)
+    return Estimate(math.exp(middle), math.exp(low), math.exp(high))
 
 
 def _most_likely(checks: Checks) -> float:

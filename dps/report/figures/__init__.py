@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 import matplotlib
 from matplotlib.figure import Figure
 
+from dps.analysis.columns import STUDY
 from dps.analysis.results import Results
 from dps.analysis.searched import ranges
 from dps.report.figures import (
@@ -46,12 +47,14 @@ def _drawings(results: Results, asked: Collection[str]) -> Iterator[tuple[str, I
     asked for. Trials that the paper shows in one of the Figures 13 to 18 are Figure 3 where that is not asked for.
     """
     workloads = subjects(results.k_star[results.k_star["state"] == "finished"])
+    done = results.studies.loc[results.studies["state"] == "finished", [*STUDY, "replicate"]]
+    finished = results.trials.merge(done)
     frames = (results.studies, results.smoothness, results.losses)
     looks = style.sparsity_looks(float(sparsity) for frame in frames for sparsity in frame["sparsity"])
     for workload in workloads:
         own = paper.trials_number(workload.key)
         yield "1", scaling.draw_one(workload, results.theory, looks)
-        trials = workload.of(results.trials)
+        trials = workload.of(finished)
         searched = ranges(workload.of(results.studies)["space"], results.metaparameters)
         yield own if own in asked else "3", metaparameters.draw(workload, trials, results.metaparameters, searched)
         yield "4", learning_rate.draw(workload, trials, searched)
