@@ -32,6 +32,15 @@ def test_1_three_regions(critical: Any, exponent: Any, of: Steps, verdict: str) 
     assert judged(1, studies=networks(of, of, B[:4]), theory=table.assign(batch_sizes=4)).verdict == UNKNOWN
 
 
+def test_1_a_slow_replicate_that_alone_has_the_largest_batch_sizes_is_no_rise() -> None:
+    of = [
+        networks(steps(40000 * level, 400 * level), steps(80000 * level, 800 * level), b).assign(replicate=r)
+        for r, (level, b) in enumerate(((3, B), (1, B[:-2]), (0.4, B[:-2])))
+    ]
+    table = theory(**ends_named("critical", (100, 400)), **ends_named("exponent", (0.8, 1.3)))
+    assert judged(1, studies=pd.concat(of), theory=table).verdict == HOLDS
+
+
 @pytest.mark.parametrize("b", [B, B[:4]])
 def test_1_a_dense_curve_recorded_under_two_criteria_counts_once(b: Sequence[int]) -> None:
     """As that of the most batch sizes: with few of them it could not be judged."""

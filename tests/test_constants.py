@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import t, ttest_ind
+from scipy.stats import t, ttest_ind, ttest_rel
 
 from dps.analysis.constants import constants_of, measured, predicted_ratio
 
@@ -53,7 +53,27 @@ def test_units_move_all_factors_together() -> None:
     own = {"delta": frame(np.array([[1.0, 1.01]])), "beta": frame(np.array([[1.01, 1.0]]))}
     found = predicted_ratio(own, own, ("delta", "beta"))
     assert found == pytest.approx((1, 1, 1), abs=1e-3)
-    assert predicted_ratio(own, own, ("delta",)).high > 1.02
+    other = {name: constant.rename(columns={0: 2, 1: 3}) for name, constant in own.items()}
+    assert predicted_ratio(own, other, ("delta",)).high > 1.02
+
+
+def test_networks_measured_with_the_same_units_are_paired_by_them() -> None:
+    generator = np.random.default_rng(0)
+    common = 0.01 * generator.standard_normal(6)
+    logs = [common + 0.001 * generator.standard_normal(6) for _ in range(2)]
+    own, dense = ({"beta": frame(np.exp(log)[None])} for log in logs)
+    expected = ttest_rel(*logs).confidence_interval()
+    found = predicted_ratio(own, dense, ("beta",))
+    assert np.log(found[1:]) == pytest.approx((expected.low, expected.high), rel=0.1)
+    apart = ttest_ind(*logs).confidence_interval()
+    assert np.log(found.high / found.low) < 0.5 * (apart.high - apart.low)
+
+
+def test_batch_sizes_measured_with_different_units_are_independent() -> None:
+    values = np.array([[4.0, 6.0, np.nan, np.nan], [np.nan, np.nan, 4.0, 6.0]])
+    found = measured(frame(values, (16, 32)))
+    reach = t.ppf(0.975, 2) * math.sqrt(2) / 2 / 5  # of the mean of two means, each of two values
+    assert found == pytest.approx((5, 5 * math.exp(-reach), 5 * math.exp(reach)))
 
 
 @pytest.mark.parametrize(("replicates", "units"), [([0, 0], 2), ([0, 1], 2), ([0, 0, 1], 2)])

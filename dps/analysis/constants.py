@@ -73,26 +73,38 @@ def predicted_ratio(own: Constants, dense: Constants, factors: Sequence[str]) ->
     """c1 of a network over that of the dense one, the product of its factors' ratios (Appendix C).
 
     Each factor is averaged over the places that both have. The logarithm of each has the error that its units show.
+    Where both networks were measured with the same units, what moves them together cancels.
     """
-    above, below = [], []
+    above, below, paired = [], [], True
     for name in factors:
         common = own[name].index.intersection(dense[name].index)
         if common.empty:
             return Estimate(math.nan)
         weights = pd.Series(1 / len(common), common)
-        above.append(_mean(own[name].loc[common], weights))
-        below.append(_mean(dense[name].loc[common], weights))
+        both = [constant[name].loc[common].dropna(axis=1, how="all") for constant in (own, dense)]
+        paired = paired and both[0].notna().equals(both[1].notna())
+        above.append(_mean(both[0], weights))
+        below.append(_mean(both[1], weights))
+    if paired:
+        return _interval([*above, *(Mean(-mean.log, -mean.moved, mean.degrees) for mean in below)], [])
     return _interval(above, below)
 
 
 def _mean(constant: pd.DataFrame, weights: pd.Series) -> Mean:
-    by_place = constant.mean(axis=1)
-    mean, units = float(by_place @ weights), constant.notna().any().sum()
-    counts = constant.notna().groupby(level="batch_size").max().sum(axis=1)
-    degrees = int(units) - 1 if (counts > 1).all() else 0
-    shares = weights / constant.notna().sum(axis=1)
+    known, by_place = constant.notna(), constant.mean(axis=1)
+    mean, units = float(by_place @ weights), known.sum(axis=1)
+    enough = (known.groupby(level="batch_size").max().sum(axis=1) > 1).all()
+    shares = weights / units * np.sqrt(units / (units - 1).clip(lower=1))
     moved = constant.sub(by_place, axis=0).mul(shares, axis=0).sum() / mean
-    return Mean(math.log(mean) if mean > 0 else math.nan, moved * math.sqrt(units / max(units - 1, 1)), degrees)
+    return Mean(math.log(mean) if mean > 0 else math.nan, moved, _degrees(known) if enough else 0)
+
+
+def _degrees(known: pd.DataFrame) -> int:
+    """The degrees of freedom of units about the means of their places: a set of places that share units takes one."""
+    from scipy.sparse.csgraph import connected_components
+
+    measured = known.loc[:, known.any()].to_numpy(float)
+    return measured.shape[1] - int(connected_components(measured @ measured.T, directed=False)[0])
 
 
 def _interval(above: Sequence[Mean], below: Sequence[Mean]) -> Estimate:

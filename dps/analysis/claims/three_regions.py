@@ -75,13 +75,22 @@ def has_regions(curve: pd.Series[float], studies: pd.DataFrame) -> Case:
 
 
 def _falls(studies: pd.DataFrame) -> Case:
-    """Whether the mean of log K* over replicates grows over the upper half of the log batch sizes: False if surely."""
+    """Whether log K* grows over the upper half of the log batch sizes: False if surely."""
     from scipy.stats import linregress, t
 
-    logs = pd.Series(middle_of_check(studies), np.log(studies["batch_size"].to_numpy(float))).groupby(level=0).mean()
+    logs = _by_batch_size(studies)
     falls: Case = bool(logs.iloc[-1] <= logs.min() + math.log1p(RISE)) or None
     upper = logs[logs.index >= (logs.index[0] + logs.index[-1]) / 2]
     if len(upper) < RISING_SIZES or upper.nunique() == 1:
         return falls
     found = linregress(upper.index, upper)
     return False if found.slope > found.stderr * t.ppf(1 - TAIL / CONTRADICTIONS, len(upper) - 2) else falls
+
+
+def _by_batch_size(studies: pd.DataFrame) -> pd.Series[float]:
+    """log K* by log batch size, up to a constant, without what a replicate adds at all of its own (least squares)."""
+    sizes = pd.get_dummies(np.log(studies["batch_size"].to_numpy(float)), dtype=float)
+    replicates = pd.get_dummies(studies["replicate"].to_numpy(), drop_first=True, dtype=float)
+    terms = np.hstack([sizes, replicates])
+    found = np.linalg.lstsq(terms, middle_of_check(studies), rcond=None)[0]
+    return pd.Series(found[: sizes.shape[1]], sizes.columns.to_numpy(float))
