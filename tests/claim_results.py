@@ -40,6 +40,7 @@ def theory(**columns: Any) -> pd.DataFrame:
     ratios = [f"c1_ratio_{name}" for name in ("predicted", "measured", "predicted_all_weights")]
     names = (*names, "critical_ratio_high", *(f"{ratio}{end}" for ratio in ratios for end in ("", "_low", "_high")))
     two = {"workload": "w", "goal_error": 0.02, "pruning": "snip", "sparsity": [0.0, 0.9], "batch_sizes": 14}
+    two["compared_batch_sizes"] = 14
     return pd.DataFrame({**two, **dict.fromkeys(names, np.nan), **EXPONENTS, **columns})
 
 

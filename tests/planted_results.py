@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from dps.analysis.columns import CURVE
-from dps.analysis.fits.curve import curve_of
+from dps.analysis.fits.curve import curve_of, in_common
 from dps.analysis.fits.fit import ends_of, most_likely
 from dps.analysis.fits.misfit import exponent
 from dps.analysis.fits.profile import CRITICAL_BATCH_SIZE
@@ -63,7 +63,9 @@ def theory_rows(studies: pd.DataFrame) -> pd.DataFrame:
     for key, curve in curves:
         row = dict(zip(CURVE, key, strict=True)) | {"batch_sizes": len(curve.batch_sizes)}
         row |= _with_ends("critical", ends_of(curve, CRITICAL_BATCH_SIZE))
-        ratio = critical_ratio(curve, curves[0][1])
+        both = in_common(curve, curves[0][1])
+        row["compared_batch_sizes"] = len(both[0].batch_sizes)
+        ratio = critical_ratio(*both)
         row |= {"critical_batch_size": most_likely(curve)[2], "critical_ratio": ratio.value}
         found.append(row | _with_ends("critical_ratio", ratio[1:]))
     return pd.DataFrame(found)

@@ -84,7 +84,7 @@ def test_6_slope_is_that_within_the_curves(name: str) -> None:
     assert one.verdict == HOLDS and "slope 0.50 (0.50 to 0.50) over 14 means of 14 studies" in one.figures
 
 
-@pytest.mark.parametrize("other", [{"sparsity": 0.5}, {"pruning": "magnitude"}, {"goal_error": 0.04}])
+@pytest.mark.parametrize("other", [{"sparsity": 0.5}, {"goal_error": 0.04}])
 def test_6_another_network_with_the_same_best_trials_is_no_new_evidence(other: dict[str, Any]) -> None:
     made = growing(lambda b: 1e-3 * b**0.5 * (1 + b % 7), lambda b: "lr" if b > 2048 else "")
     made = made[made["sparsity"] > 0]

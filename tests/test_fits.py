@@ -95,7 +95,7 @@ def test_batch_sizes_need_not_be_known_in_every_replicate() -> None:
     whole.steps[2, 1:] = np.nan  # one batch size alone tells nothing of a curve
     found = fit(whole)
     assert found.interval == "replicates" and found.c1.low < 2e4 < found.c1.high
-    only = fit(whole.of_replicates(np.array([0, 2])))
+    only = fit(whole.at(np.array([0, 2]), whole.batch_sizes))
     assert only.interval == "profile" and only.c1.low < 2e4 < only.c1.high
 
 

@@ -1,4 +1,4 @@
-"""Ratios of two curves: from pairs of replicates, from one of each, or from two intervals."""
+"""Ratios of two curves: from pairs of replicates, or from one of each."""
 
 import math
 
@@ -8,8 +8,7 @@ from planted import narrow, noisy
 from scipy.optimize import minimize
 from scipy.stats import norm, t
 
-from dps.analysis.fits.curve import Curve
-from dps.analysis.fits.fit import fit
+from dps.analysis.fits.curve import Curve, in_common
 from dps.analysis.fits.ratios import c1_ratio, critical_ratio
 
 B = 2.0 ** np.arange(2, 13)
@@ -57,12 +56,25 @@ def test_single_replicates_are_fitted_together() -> None:
         assert at_end - best == pytest.approx(allowed, rel=0.03)
 
 
-def test_unlike_replicates_add_the_distances_to_the_ends_in_squares() -> None:
+def test_what_one_curve_alone_has_does_not_move_the_ratio() -> None:
+    """A replicate, a batch size and single K* of one curve, all far from its fit."""
     generator = np.random.default_rng(0)
-    own, other = (noisy(generator, B, r, coefficients, 0.05) for r, coefficients in ((2, (5e4, 100)), (1, (2e4, 80))))
-    (x, x_low, x_high), (y, y_low, y_high) = np.log(fit(own).c1), np.log(fit(other).c1)
-    expected = (x - y, x - y - math.hypot(x - x_low, y_high - y), x - y + math.hypot(x_high - x, y - y_low))
-    assert np.log(c1_ratio(own, other)) == pytest.approx(expected, abs=1e-6)
+    own, other = (noisy(generator, B, 4, coefficients, 0.05) for coefficients in ((5e4, 100), (2e4, 80)))
+    shared = np.arange(3), B[:-1]
+    expected = own.at(*shared), other.at(*shared)
+    for one in expected:
+        one.steps[[0, 1], [5, 0]] = np.nan
+    own.steps[3] *= 100
+    own.steps[0, 5], other.steps[0, 5] = np.nan, 1e5
+    other.steps[1, 0], own.steps[1, 0] = np.nan, 1e6
+    own.steps[:, -1] = np.nan
+    found = c1_ratio(*in_common(own, other.at(np.arange(3), B)))
+    assert found == c1_ratio(*expected) and 2 < found.low < found.value < found.high < 3
+
+
+def test_curves_without_a_batch_size_in_common_are_empty() -> None:
+    own, other = (noisy(np.random.default_rng(0), b, 2, (5e4, 100), 0.05) for b in (B[::2], B[1::2]))
+    assert [len(curve.batch_sizes) for curve in in_common(own, other)] == [0, 0]
 
 
 @pytest.mark.parametrize("replicates", [1, 3])
@@ -70,6 +82,6 @@ def test_a_curve_that_does_not_level_off_leaves_its_side_open(replicates: int) -
     generator = np.random.default_rng(1)
     linear = noisy(generator, B[:7], replicates, (2e6, 0.01), 0.03)
     level = noisy(generator, B, replicates, (2e4, 80), 0.03)
-    above, below = critical_ratio(linear, level), critical_ratio(level, linear)
+    above, below = (critical_ratio(*in_common(*both)) for both in ((linear, level), (level, linear)))
     assert above.high == math.inf and above.low > 1
     assert below.low == pytest.approx(0, abs=1e-6) and below.high == pytest.approx(1 / above.low, rel=0.1)

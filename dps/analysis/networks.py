@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+JUDGED = "snip"  # the criterion of the reference study
 Network = tuple[float, str]  # the sparsity, and the criterion: "" for a dense network
 
 
@@ -25,6 +26,13 @@ def criteria(rows: pd.DataFrame) -> list[str]:
 def of_criterion(rows: pd.DataFrame, criterion: str) -> pd.DataFrame:
     """The rows of networks that the criterion pruned, and of dense ones."""
     return rows[(rows["pruning"] == criterion) | (rows["sparsity"] == 0)]
+
+
+def of_judged_criterion(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of dense networks, and of each workload those that JUDGED pruned, or else the first criterion it has."""
+    judged_first = rows[rows["sparsity"] > 0].sort_values("pruning", key=lambda names: names.where(names != JUDGED, ""))
+    criterion = judged_first.drop_duplicates("workload").set_index("workload")["pruning"]
+    return rows[(rows["sparsity"] == 0) | (rows["pruning"] == rows["workload"].map(criterion))]
 
 
 def recorded_with(rows: pd.DataFrame, criterion: str, same: Sequence[str]) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from dps.analysis.confirmed import confirmed
 from dps.analysis.coverage import absent
 from dps.analysis.measured import FILES, gather_measured
 from dps.analysis.mixtures import refuse_mixtures
+from dps.analysis.networks import JUDGED, of_judged_criterion
 from dps.analysis.pooled import pooled
 from dps.analysis.runs import logged
 from dps.analysis.study_folder import RECORDS, StudyFolder, find, read
@@ -100,7 +101,7 @@ def gather(folders: Sequence[Path], measured: Sequence[Path] = ()) -> Results:
         smoothness=smoothness,
         noise=noise,
         losses=losses,
-        missing=[*_running(found), *absent(studies, _begun(found)), *_without_space(studies)],
+        missing=[*_running(found), *absent(studies, _begun(found)), *_without_space(studies), *_unjudged(studies)],
         metaparameters=known,
         confirmed=_confirmed(recorded),
         confirmations=_confirmations(recorded),
@@ -152,4 +153,13 @@ def _without_space(studies: pd.DataFrame) -> list[str]:
     return [
         f"In {len(unknown)} of {len(studies)} studies the trials are not the Sobol points of a recorded space, so that "
         "whether the best lies at the edge of what was searched is not known."
+    ]
+
+
+def _unjudged(studies: pd.DataFrame) -> list[str]:
+    left = studies.drop(of_judged_criterion(studies).index).groupby("workload")["pruning"].unique()
+    return [
+        f"The claims judge one pruning criterion of a workload, {JUDGED} if it is among them; of {workload} they leave "
+        f"out {', '.join(sorted(criteria))}."
+        for workload, criteria in left.items()
     ]

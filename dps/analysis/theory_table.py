@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from dps.analysis.constants import (
     measured,
     predicted_ratio,
 )
-from dps.analysis.fits.curve import Curve, curve_of
+from dps.analysis.fits.curve import Curve, curve_of, in_common
 from dps.analysis.fits.estimate import Estimate
 from dps.analysis.fits.fit import fit
 from dps.analysis.fits.misfit import exponent, misfit
@@ -38,9 +38,11 @@ COLUMNS = (
     *("workload", "goal_error", "sparsity", "pruning", "batch_sizes", "replicates"),
     *(column for name in FITTED for column in (name, *ENDS[name])),
     *("misfit_p", "noise", "interval"),
-    *(column for name in (*CONSTANTS, *RATIOS) for column in (name, *ENDS[name])),
+    *(column for name in CONSTANTS for column in (name, *ENDS[name])),
+    *("compared_batch_sizes", *(column for name in RATIOS for column in (name, *ENDS[name]))),
 )
-NOT_REAL = {"workload": "str", "pruning": "str", "batch_sizes": "Int64", "replicates": "Int64", "interval": "str"}
+NOT_REAL = dict.fromkeys(("workload", "pruning", "interval"), "str")
+NOT_REAL |= dict.fromkeys(("batch_sizes", "replicates", "compared_batch_sizes"), "Int64")
 
 
 def theory_of_curves(
@@ -56,7 +58,7 @@ def theory_of_curves(
     networks = pd.DataFrame(rows, columns=list(CURVE))
     for row, curve, own in zip(rows, curves, found, strict=True):
         if (dense := _dense(networks, row)) is not None:
-            row.update(_columns(dict(_ratios(curve, curves[dense], own, found[dense]))))
+            row.update(_measured_ratios(*in_common(curve, curves[dense])) | _predicted_ratios(own, found[dense]))
     types = {name: NOT_REAL.get(name, "float64") for name in COLUMNS}
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(types)
 
@@ -76,13 +78,17 @@ def _fitted(curve: Curve) -> dict[str, Any]:
     return row | _columns(numbers) | {"misfit_p": misfit(curve), "noise": found.sigma, "interval": found.interval}
 
 
-def _ratios(curve: Curve, dense_curve: Curve, own: Constants, dense: Constants) -> Iterator[tuple[str, Estimate]]:
-    """The ratios to the dense network, as far as the data give them."""
-    if min(len(curve.known()), len(dense_curve.known())) >= LEAST_BATCH_SIZES:
-        yield "c1_ratio_measured", c1_ratio(curve, dense_curve)
-        yield "critical_ratio", critical_ratio(curve, dense_curve)
-    yield "c1_ratio_predicted", predicted_ratio(own, dense, FACTORS)
-    yield "c1_ratio_predicted_all_weights", predicted_ratio(own, dense, FACTORS_ALL_WEIGHTS)
+def _measured_ratios(own: Curve, dense: Curve) -> dict[str, float]:
+    """The ratios of the fits to two curves in common, and how many batch sizes they have."""
+    count: dict[str, float] = {"compared_batch_sizes": len(own.batch_sizes)}
+    if len(own.batch_sizes) < LEAST_BATCH_SIZES:
+        return count
+    return count | _columns({"c1_ratio_measured": c1_ratio(own, dense), "critical_ratio": critical_ratio(own, dense)})
+
+
+def _predicted_ratios(own: Constants, dense: Constants) -> dict[str, float]:
+    factors = {"c1_ratio_predicted": FACTORS, "c1_ratio_predicted_all_weights": FACTORS_ALL_WEIGHTS}
+    return _columns({name: predicted_ratio(own, dense, of) for name, of in factors.items()})
 
 
 def _columns(numbers: Mapping[str, Estimate]) -> dict[str, float]:

@@ -1,5 +1,7 @@
 """The reference study's claims, each judged by a stated rule."""
 
+from dataclasses import replace
+
 from dps.analysis.claims.claim import Claim
 from dps.analysis.claims.critical_batch import larger_critical_batch
 from dps.analysis.claims.learning_rate import learning_rate_grows
@@ -9,13 +11,17 @@ from dps.analysis.claims.predicted_ratio import theory_gives_the_ratio
 from dps.analysis.claims.smoothness import sparse_is_less_smooth
 from dps.analysis.claims.steps_ratio import sparse_takes_longer
 from dps.analysis.claims.three_regions import three_regions
+from dps.analysis.networks import of_judged_criterion
 from dps.analysis.results import Results
 
 __all__ = ["Claim", "judge"]
 
+OF_NETWORKS = ("trials", "studies", "theory", "smoothness")  # the frames that claims are judged by
+
 
 def judge(results: Results) -> list[Claim]:
-    """Claims 1 to 8 in order; running studies decide nothing."""
+    """Claims 1 to 8 in order, of one pruning criterion a workload; running studies decide nothing."""
+    results = replace(results, **{name: of_judged_criterion(getattr(results, name)) for name in OF_NETWORKS})
     return [
         three_regions(results),
         sparse_takes_longer(results),

@@ -22,7 +22,6 @@ from dps.analysis.claims.claim import (
 )
 from dps.analysis.columns import WORKLOAD
 from dps.analysis.measured import after_step_0
-from dps.analysis.networks import criteria, of_criterion
 from dps.analysis.results import Results
 
 ALL_WEIGHTS = "with the gradients of pruned weights"
@@ -36,10 +35,8 @@ def sparse_is_less_smooth(results: Results) -> Claim:
     """Claim 5, by sign tests over the trials for which the local Lipschitz constant L was measured."""
     found = []
     for key, rows in after_step_0(results.smoothness).groupby(list(WORKLOAD)):
-        for criterion in criteria(rows):
-            own = of_criterion(rows, criterion)
-            seeds, case, text = _rising(own, "smoothness")
-            found.append((key[0], seeds, case, f"{text}; {ALL_WEIGHTS}: {_rising(own, 'smoothness_all_weights')[2]}"))
+        seeds, case, text = _rising(rows, "smoothness")
+        found.append((key[0], seeds, case, f"{text}; {ALL_WEIGHTS}: {_rising(rows, 'smoothness_all_weights')[2]}"))
     cases = [case for _, seeds, case, _ in found if seeds >= LEAST_SEEDS]
     texts = [f"{name}: {text}" for name, _, _, text in found]
     known = f"workloads with L of {LEAST_SEEDS} or more trials at {PARTS} or more steps"

@@ -5,7 +5,7 @@ R replicates    M batch sizes    N known K*, at most R M
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -50,10 +50,20 @@ class Curve:
         low = np.maximum(high - self.interval_steps[row, column], NEVER)
         return Checks(np.log(low), np.log(high), np.log(self.batch_sizes[column]), row, column)
 
-    def of_replicates(self, replicates: NDArray[np.int64]) -> Curve:
-        """The same curve with these of its replicates alone."""
-        rows = np.isin(self.replicates, replicates)
-        return Curve(self.batch_sizes, self.steps[rows], self.interval_steps[rows], self.replicates[rows])
+    def at(self, replicates: NDArray[np.int64], batch_sizes: Floats) -> Curve:
+        """The same curve at these of its replicates and batch sizes alone."""
+        cells = np.ix_(np.isin(self.replicates, replicates), np.isin(self.batch_sizes, batch_sizes))
+        return Curve(batch_sizes, self.steps[cells], self.interval_steps[cells], replicates)
+
+
+def in_common(own: Curve, other: Curve) -> tuple[Curve, Curve]:
+    """Both curves where K* of both is known, in the same replicate and at the same batch size."""
+    shared = np.intersect1d(own.replicates, other.replicates), np.intersect1d(own.batch_sizes, other.batch_sizes)
+    curves = own.at(*shared), other.at(*shared)
+    known = np.logical_and(*(np.isfinite(curve.steps) for curve in curves))
+    kept = shared[0][known.any(axis=1)], shared[1][known.any(axis=0)]
+    first, second = (replace(curve, steps=np.where(known, curve.steps, np.nan)).at(*kept) for curve in curves)
+    return first, second
 
 
 def curve_of(studies: pd.DataFrame) -> Curve:

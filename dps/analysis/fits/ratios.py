@@ -1,5 +1,8 @@
 """What two curves of K* have to each other: the ratios of their c1 and of their critical batch sizes, with intervals.
 
+Both are given at the same replicates and batch sizes, as in_common cuts them, so that what a replicate or a batch size
+adds to both leaves their ratio as it is.
+
 G held values    R replicates of both curves
 """
 
@@ -12,7 +15,7 @@ from numpy.typing import NDArray
 
 from dps.analysis.fits.curve import Curve
 from dps.analysis.fits.estimate import Estimate
-from dps.analysis.fits.fit import ends_of, log_estimate, most_likely
+from dps.analysis.fits.fit import log_estimate, most_likely
 from dps.analysis.fits.intervals import (
     Scores,
     comparable,
@@ -48,18 +51,13 @@ def _quotient(above: float, below: float) -> float:
 
 
 def _ends(own: Curve, other: Curve, parameter: Parameter) -> tuple[float, float]:
-    """From the differences between replicates with the same split and order where there are two such, else apart."""
-    replicates = comparable(own, parameter), comparable(other, parameter)
-    common = np.intersect1d(*replicates)
-    if len(common) > 1:
-        return _paired(own, other, parameter, common)
-    if max(map(len, replicates)) == 1:
-        return _of_one(own, other, parameter)
-    return _apart(own, other, parameter)
+    """From the differences between replicates, where two or more have batch sizes enough, else from one likelihood."""
+    replicates = comparable(own, parameter)
+    return _paired(own, other, parameter, replicates) if len(replicates) > 1 else _of_one(own, other, parameter)
 
 
 def _of_one(own: Curve, other: Curve, parameter: Parameter) -> tuple[float, float]:
-    """From the likelihood of both curves together, with one replicate of each."""
+    """From the likelihood of both curves together, as if all of it were one replicate."""
     curves = own, other
     middles = [log_estimate(curve, parameter) for curve in curves]
     first, second = (scores(c, parameter, held_about(x), c.replicates) for c, x in zip(curves, middles, strict=True))
@@ -70,19 +68,10 @@ def _of_one(own: Curve, other: Curve, parameter: Parameter) -> tuple[float, floa
     return math.exp(low), math.exp(high)
 
 
-def _apart(own: Curve, other: Curve, parameter: Parameter) -> tuple[float, float]:
-    """From the two intervals, whose distances to the estimates add in squares (Zou and Donner, 2008)."""
-    x, y = log_estimate(own, parameter), log_estimate(other, parameter)
-    with np.errstate(divide="ignore"):
-        (x_low, x_high), (y_low, y_high) = (np.log(ends_of(curve, parameter)) for curve in (own, other))
-    low, high = x - y - math.hypot(x - x_low, y_high - y), x - y + math.hypot(x_high - x, y - y_low)
-    return math.exp(low), math.exp(high)
-
-
-def _paired(own: Curve, other: Curve, parameter: Parameter, common: NDArray[np.int64]) -> tuple[float, float]:
-    curves = own.of_replicates(common), other.of_replicates(common)
+def _paired(own: Curve, other: Curve, parameter: Parameter, replicates: NDArray[np.int64]) -> tuple[float, float]:
+    curves = own, other
     middles = [log_estimate(curve, parameter) for curve in curves]
-    first, second = (scores(c, parameter, held_about(x), common) for c, x in zip(curves, middles, strict=True))
+    first, second = (scores(c, parameter, held_about(x), replicates) for c, x in zip(curves, middles, strict=True))
     values = held_about(middles[0] - middles[1])
     low, high = ends(values, signed_scores(_differences(first, second, values)))
     return math.exp(low), math.exp(high)
