@@ -85,8 +85,8 @@ def test_2_the_number_is_that_of_its_interval() -> None:
         networks(steps(0, 800), steps(0, sparse), b).assign(replicate=replicate)
         for replicate, (sparse, b) in enumerate(((1600, B), (3200, B[:3])))
     ]
-    assert f"w: {math.sqrt(1592 * 3192) / 792:.2f} (" in judged(2, studies=pd.concat(of)).figures
-    assert f"w: {1592 / 792:.2f} (" in judged(2, studies=of[0]).figures
+    assert f"w, goal 0.02: {math.sqrt(1592 * 3192) / 792:.2f} (" in judged(2, studies=pd.concat(of)).figures
+    assert f"w, goal 0.02: {1592 / 792:.2f} (" in judged(2, studies=of[0]).figures
 
 
 def test_2_an_unknown_ratio_of_one_replicate_widens_both_ends() -> None:
@@ -94,7 +94,7 @@ def test_2_an_unknown_ratio_of_one_replicate_widens_both_ends() -> None:
     b = (64,)
     seen, least = networks(lambda _: 400, lambda _: 1936, b), networks(lambda _: 400, lambda _: None, b, max_steps=2000)
     found = judged(2, studies=pd.concat([seen, *(least.assign(replicate=r) for r in (1, 2))]))
-    assert found.verdict == UNKNOWN and "w: unknown over 3 pairs" in found.figures
+    assert found.verdict == UNKNOWN and "goal 0.02: unknown over 3 pairs" in found.figures
     medians = [[math.log(ratio) for ratio in (2, 2.1, third)] for third in (2.2, 4)]
     lows, highs = zip(*(t_interval(one) for one in medians), strict=True)
     bounds = typical(medians[0], medians[1], (0, 1, 2))[1:]
@@ -107,11 +107,11 @@ def test_2_a_workload_is_one_case_whatever_pruned_it() -> None:
     other = [networks(steps(), steps(4e6, 20000)).assign(pruning=name) for name in ("random", "grasp")]
     found = judged(2, studies=pd.concat([*other, own]))
     assert found.verdict == HOLDS and found.figures.startswith("1 of 1 workloads that can be judged bear it out; ")
-    assert found.figures.count("; w: ") == 1 and "; w: 2.5" in found.figures
+    assert found.figures.count("; w, ") == 1 and "; w, goal 0.02: 2.5" in found.figures
 
 
 def test_2_no_number_is_given_where_the_median_is_beyond_the_budget() -> None:
-    assert "w: (at least " in judged(2, studies=networks(steps(4000, 200), lambda b: None)).figures
+    assert "goal 0.02: (at least " in judged(2, studies=networks(steps(4000, 200), lambda b: None)).figures
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_4_a_dense_curve_counts_once_under_any_criterion(criteria: tuple[Sequenc
     table = [row.assign(pruning=name) for _, row, names in both for name in names]
     found = judged(4, studies=pd.concat(studies), theory=pd.concat(table))
     assert found.verdict == HOLDS and found.figures.startswith("1 of 1 curves with an SGD counterpart bear it out; ")
-    assert found.figures.count("w at sparsity 0") == 1
+    assert found.figures.count("w, goal 0.02, sparsity 0") == 1
 
 
 def test_4_sparse_curves_are_paired_by_their_criterion() -> None:

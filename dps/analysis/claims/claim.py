@@ -102,6 +102,11 @@ def with_interval(value: float, low: float, high: float, digits: str = ".2f") ->
     return f"{shown}({low:{digits}} to {high:{digits}})"
 
 
+def named(workload: str, goal_error: float) -> str:
+    """A workload and its goal, as the numbers of a claim have them."""
+    return f"{workload}, goal {goal_error:g}"
+
+
 def span(values: Sequence[float], digits: str = ".2f") -> str:
     """The least and the greatest value, or the only one."""
     low, high = f"{min(values):{digits}}", f"{max(values):{digits}}"

@@ -11,6 +11,7 @@ from dps.analysis.claims.claim import (
     Case,
     Claim,
     combined,
+    named,
     sparse_and_dense,
     tally,
     verdict,
@@ -34,7 +35,7 @@ def larger_critical_batch(results: Results) -> Claim:
     pairs = pairs[pairs["compared_batch_sizes"] >= COMPARED_SIZES]
     pairs = pairs[pairs[["critical_ratio_low", "critical_ratio_high"]].notna().any(axis=1)]
     cases = [no_smaller(row["critical_ratio_low"], row["critical_ratio_high"]) for _, row in pairs.iterrows()]
-    texts = [f"{row['workload']}: {_figures(row)}" for _, row in pairs.iterrows()]
+    texts = [f"{named(row['workload'], row['goal_error'])}: {_figures(row)}" for _, row in pairs.iterrows()]
     return Claim(
         3,
         f"With momentum the critical batch size of the {AT_SPARSE} sparse network is no smaller than {NO_SMALLER} "

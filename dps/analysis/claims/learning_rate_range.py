@@ -13,6 +13,7 @@ from dps.analysis.claims.claim import (
     Claim,
     combined,
     finished,
+    named,
     sparse_and_dense,
     tally,
     verdict,
@@ -29,7 +30,7 @@ CELL = ["batch_size", "replicate"]
 
 def range_narrows(results: Results) -> Claim:
     """Claim 7, by the spread of the learning rates that succeed, in trials of the same Sobol points."""
-    found = [(key[0], *_narrower(rows)) for key, rows in _pairs(results).groupby([*GRID, "pruning"])]
+    found = [(named(*key[:2]), *_narrower(rows)) for key, rows in _pairs(results).groupby([*GRID, "pruning"])]
     cases = [case for _, trials, case, _ in found if trials >= LEAST_TRIALS]
     texts = [f"{name}: {text}" for name, _, _, text in found]
     needed = [] if found else ["it takes both networks run to the end of every trial (race=false)"]

@@ -13,6 +13,7 @@ from dps.analysis.claims.claim import (
     Claim,
     all_of,
     combined,
+    named,
     of_networks,
     tally,
     verdict,
@@ -39,7 +40,9 @@ def momentum_helps(results: Results) -> Claim:
     studies = results.studies[results.studies["state"] == "finished"]
     found = [(row, *case) for _, row in pairs.iterrows() if (case := _case(row, studies))]
     cases = [case for _, case, _ in found]
-    texts = [f"{row['workload']} at sparsity {row['sparsity']:g}: {text}" for row, _, text in found]
+    texts = [
+        f"{named(row['workload'], row['goal_error'])}, sparsity {row['sparsity']:g}: {text}" for row, _, text in found
+    ]
     return Claim(
         4,
         "Momentum and Nesterov need fewer steps than SGD at large batches and have larger critical batch sizes.",

@@ -13,6 +13,7 @@ from dps.analysis.claims.claim import (
     Case,
     Claim,
     combined,
+    named,
     tally,
     verdict,
     with_interval,
@@ -32,7 +33,7 @@ def theory_gives_the_ratio(results: Results) -> Claim:
     rows = rows[(rows[PREDICTED] > 0) & (rows[MEASURED] > 0)]
     intervals = [quotient(row) for _, row in rows.iterrows()]
     cases = [_close(interval) for interval in intervals if all(map(math.isfinite, interval))]
-    texts = [f"{row['workload']}: {_figures(row)}" for _, row in rows.iterrows()]
+    texts = [f"{named(row['workload'], row['goal_error'])}: {_figures(row)}" for _, row in rows.iterrows()]
     return Claim(
         8,
         f"c1 ({AT_SPARSE}) / c1 (dense) predicted from Delta, beta, L is close to the measured ratio of K*.",

@@ -13,6 +13,7 @@ from dps.analysis.claims.claim import (
     Claim,
     combined,
     in_words,
+    named,
     sparse_and_dense,
     tally,
     verdict,
@@ -33,7 +34,7 @@ def sparse_takes_longer(results: Results) -> Claim:
     done = results.studies[results.studies["state"] == "finished"]
     pairs = sparse_and_dense(done, [*ACROSS_NETWORKS, "replicate"])
     pairs = pairs[(pairs["steps_to_result_dense"] > CLOSE_CHECKS * pairs["interval_steps"]).fillna(False)]
-    found = [(key[0], *_median_ratio(rows)) for key, rows in pairs.groupby([*GRID, "pruning"])]
+    found = [(named(*key[:2]), *_median_ratio(rows)) for key, rows in pairs.groupby([*GRID, "pruning"])]
     cases = [case for _, enough, case, _ in found if enough]
     return Claim(
         2,
