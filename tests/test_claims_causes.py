@@ -206,3 +206,11 @@ def test_8_an_open_end_leaves_the_quotient_open(name: str, end: dict[str, float]
     opened = {f"c1_ratio_{name}_{side}": value for side, value in end.items()}
     found = judged(8, theory=theory(**ratios(2.0, 1.1) | opened))
     assert found.verdict == UNKNOWN and f"predicted over measured 1.00 {quotient};" in found.figures
+
+
+@pytest.mark.parametrize(
+    ("predicted", "end", "verdict"), [(0.5, "high", FAILS), (0.5, "low", UNKNOWN), (8.0, "low", FAILS)]
+)
+def test_8_an_open_end_contradicts_where_the_other_one_does(predicted: float, end: str, verdict: str) -> None:
+    opened = theory(**ratios(predicted, 1.1) | {f"c1_ratio_measured_{end}": np.nan})
+    assert judged(8, theory=opened).verdict == verdict
