@@ -15,7 +15,7 @@ from rich.progress import track
 
 from dps.engine.module import StudyTask
 from dps.models import Weights
-from dps.pruning import Unpruned, are_scores, emptied_layers, masks
+from dps.pruning import Unpruned, emptied_layers, masks, refusal
 from dps.storage import cache
 from dps.storage.source import source
 
@@ -69,7 +69,7 @@ class Prune(Callback):
         found = cache.load(path) if self.cached else None
         if found is not None:
             scores = {name: torch.from_numpy(found[name]).to(task.device) for name in weights if name in found}
-            if are_scores(scores, weights):
+            if not refusal(scores, weights):
                 return scores
             log.warning("%s does not hold the scores of these weights, which are computed again", path)
 
@@ -79,9 +79,10 @@ class Prune(Callback):
 
         data = (task.data.train_images, task.data.train_labels)
         sparsity = math.nan if self.cached else task.study.cfg.sparsity  # kept scores serve every sparsity
-        scores = self.criterion(Unpruned(task.stack.model, weights, *data, seed, sparsity, progress))
-        if not are_scores(scores, weights):
-            raise ValueError(f"{self.name} gives weights of seed {seed} no finite score each: choose another pruning")
+        copies = {name: values.clone() for name, values in weights.items()}  # a criterion may work in place
+        scores = self.criterion(Unpruned(task.stack.model, copies, *data, seed, sparsity, progress))
+        if why := refusal(scores, weights):
+            raise ValueError(f"pruning by {self.name} cannot rank the weights of seed {seed}: {why}")
         if self.cached:
             cache.save(path, {name: values.cpu().numpy() for name, values in scores.items()})
         return scores

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any, NoReturn
 
 from hydra.errors import InstantiationException, MissingConfigException, OverrideParseException
@@ -15,6 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 
 SHOW_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
 
+OURS = [Path(__file__).parents[1] / name for name in ("dps", "callbacks", "hydra_plugins")]
+LIBRARIES = {sys.prefix, sys.base_prefix}
 LONGEST_NAME = 60  # that is shown
 UNFIT = {  # what OmegaConf says, and what would be right
     "converted to Integer": "an integer",
@@ -59,7 +62,18 @@ def one_line(error: BaseException) -> str:
             other = "name another folder with hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER in a sweep"
             return f"{where} cannot be written ({error.strerror}): {other}"
         return f"{where}: {error.strerror}"
-    return text or type(error).__name__
+    return (text or type(error).__name__) + _place(error)
+
+
+def _place(error: BaseException) -> str:
+    """The line that raised it, or called what did, where that is code of the user's and no code of dps was between."""
+    for frame, line in reversed(list(walk_tb(error.__traceback__))):
+        file = Path(frame.f_code.co_filename)
+        if any(map(file.is_relative_to, OURS)):
+            return ""
+        if file.is_file() and not any(map(file.is_relative_to, LIBRARIES)):
+            return f" ({file.name}, line {line})"
+    return ""
 
 
 def _composing(error: BaseException, text: str) -> str:

@@ -132,7 +132,7 @@ def test_scores_that_rank_nothing_are_refused(tmp_path: Path, monkeypatch: pytes
     hopeless.__module__ = pruning.__name__  # one of those that dps takes
     monkeypatch.setattr(pruning, "magnitude", hopeless)
     done = dps(tmp_path, *SMALL, "sparsity=0.5", "pruning=magnitude")
-    assert done.code == 1 and "hopeless gives weights of seed 0 no finite score each" in done.stderr
+    assert done.code == 1 and "pruning by hopeless cannot rank the weights of seed 0: the scores of " in done.stderr
     assert not (study(tmp_path, 8, "0.5") / "trials.csv").exists()
 
 

@@ -1,11 +1,13 @@
 from collections.abc import Callable
 
 import pytest
+import torch
 from configuration import Composed
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from dps import errors
+from dps.protocol.values import require
 
 
 def sentence_of(action: Callable[[], object]) -> str:
@@ -56,10 +58,19 @@ def refuse(value: int) -> None:
 
 
 def test_what_hydra_instantiates_fails_for_its_own_reason() -> None:
-    target = f"{__name__}.refuse"
-    assert sentence_of(lambda: instantiate({"_target_": target, "value": 3})) == "value=3 must be even"
+    target, place = f"{__name__}.refuse", f"(test_errors.py, line {refuse.__code__.co_firstlineno + 1})"
+    assert sentence_of(lambda: instantiate({"_target_": target, "value": 3})) == f"value=3 must be even {place}"
     nested = {"_target_": "builtins.dict", "inner": {"_target_": target, "value": 5}}
-    assert sentence_of(lambda: instantiate(nested)) == "value=5 must be even"
+    assert sentence_of(lambda: instantiate(nested)) == f"value=5 must be even {place}"
+
+
+def test_the_line_of_a_users_that_a_library_failed_in_is_named_and_none_of_dps_is() -> None:
+    def to_number() -> None:
+        torch.zeros(2).item()
+
+    place = f" (test_errors.py, line {to_number.__code__.co_firstlineno + 1})"
+    assert sentence_of(to_number).endswith(place)
+    assert sentence_of(lambda: require(False, "a", 1, "two")) == "a=1 must be two"
 
 
 def test_an_instantiation_that_fails_without_a_cause() -> None:

@@ -115,7 +115,7 @@ def test_every_criterion_takes_any_module(criterion: Any) -> None:
         ({"sparsity": 0.9999}, "keep one of 373 parameters"),
         ({"criterion": "snap"}, "criterion=snap must be one of grasp, magnitude, random, snip, synflow, or a function"),
         ({"labels": torch.zeros(3, dtype=torch.long)}, r"labels=\(3,\) must be \(40,\)"),
-        ({"inputs": torch.full((40, 1, 6, 6), torch.nan)}, "one that gives every weight a finite score here"),
+        ({"inputs": torch.full((40, 1, 6, 6), torch.nan)}, "criterion: the scores of .* are not all finite"),
         ({"module": nn.Flatten()}, "module=Flatten must be one with parameters"),
     ],
 )

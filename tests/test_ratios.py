@@ -1,6 +1,7 @@
 """Ratios of two curves: from pairs of replicates, or from one of each."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,15 +61,16 @@ def test_what_one_curve_alone_has_does_not_move_the_ratio() -> None:
     """A replicate, a batch size and single K* of one curve, all far from its fit."""
     generator = np.random.default_rng(0)
     own, other = (noisy(generator, B, 4, coefficients, 0.05) for coefficients in ((5e4, 100), (2e4, 80)))
-    shared = np.arange(3), B[:-1]
-    expected = own.at(*shared), other.at(*shared)
+    three: Any = np.arange(3)
+    sizes: Any = B
+    expected = own.at(three, sizes[:-1]), other.at(three, sizes[:-1])
     for one in expected:
         one.steps[[0, 1], [5, 0]] = np.nan
     own.steps[3] *= 100
     own.steps[0, 5], other.steps[0, 5] = np.nan, 1e5
     other.steps[1, 0], own.steps[1, 0] = np.nan, 1e6
     own.steps[:, -1] = np.nan
-    found = c1_ratio(*in_common(own, other.at(np.arange(3), B)))
+    found = c1_ratio(*in_common(own, other.at(three, sizes)))
     assert found == c1_ratio(*expected) and 2 < found.low < found.value < found.high < 3
 
 

@@ -14,6 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from dps.data.checked import checked
 from dps.data.sources import Images
 from dps.protocol.kinds import Positive
 from dps.protocol.values import require
@@ -108,6 +109,11 @@ class StudyData(pl.LightningDataModule):
         self._placement: tuple[torch.device, torch.dtype] | None = None
 
     @property
+    def classes(self) -> int:
+        """Return the number of classes, of which some example of the data has the last; known after `setup`."""
+        return 1 + max(int(labels.max()) for labels in (self.train_labels, self.validation_labels, self.test_labels))
+
+    @property
     def batch_size_per_rank(self) -> int:
         """Return the examples of each global batch that one rank takes."""
         return self.batch_size // (self.trainer.world_size if self.trainer else 1)
@@ -115,7 +121,7 @@ class StudyData(pl.LightningDataModule):
     def prepare_data(self) -> None:
         """Download and decode in one process, before the ranks read."""
         if self._placement is None:
-            self._images = self.load(**self.source)
+            self._images = checked(self.load(**self.source))
 
     def setup(self, stage: str) -> None:
         """Read, split, standardise and place the data; a second call for the same device and precision does nothing."""
@@ -125,7 +131,7 @@ class StudyData(pl.LightningDataModule):
             dtype = torch.float64 if self.trainer.precision == "64-true" else torch.float32
         if self._placement == (device, dtype):
             return
-        images = self._images or self.load(**self.source)
+        images = self._images or checked(self.load(**self.source))
         self._place(images, device, dtype)
         self._images = None
         self._placement = device, dtype
@@ -154,7 +160,7 @@ class StudyData(pl.LightningDataModule):
             )
         shape = list(images.train.shape[1:])
         require(self.image_shape in (None, shape), "data.image_shape", self.image_shape, f"{shape}, that of the images")
-        levels = _levels(images)
+        levels = _PIXEL_LEVELS - 1 if images.train.dtype == torch.uint8 else 1
         statistics = _pixel_statistics if levels > 1 else _feature_statistics
         mean, std = statistics(images.train, self.standardise == "channel")
         if self.standardise is None:  # only now: a file whose pixels all agree is refused in any case
@@ -193,19 +199,6 @@ def _permutation(examples: int, seed: int, *purpose: int) -> Tensor:
     """Return a permutation of range(examples) that depends on the seed and the purpose alone: int64 (N,) on the CPU."""
     state = np.random.SeedSequence(seed, spawn_key=purpose).generate_state(1, np.uint64)
     return torch.randperm(examples, generator=torch.Generator().manual_seed(int(state[0])))
-
-
-def _levels(images: Images) -> int:
-    """Return what values are divided by: 255 for pixels, 1 for features; ValueError where they are neither."""
-    files = {"training": images.train, "test": images.test}
-    if all(values.dtype == torch.uint8 for values in files.values()):
-        return _PIXEL_LEVELS - 1
-    for name, values in files.items():
-        if not values.is_floating_point():
-            raise ValueError(f"data: the {name} file holds {values.dtype}, where uint8 or floating-point is expected")
-        if not bool(values.isfinite().all()):
-            raise ValueError(f"data: the {name} file holds values that are not finite: fill them in, or leave them out")
-    return 1
 
 
 def _feature_statistics(features: Tensor, per_channel: bool) -> tuple[Tensor, Tensor]:

@@ -74,12 +74,12 @@ class StudyTask(pl.LightningModule):
 
         Not in configure_model, for which Lightning makes a GPU the default device: weights are drawn on the CPU.
         """
-        images, labels = self.data.train_images, self.data.train_labels
+        images = self.data.train_images
         own = self._shape(images) if self.trainer.is_global_zero else None
         shape = self.trainer.strategy.broadcast(own)
         assert shape is not None
         model = StackedModel(self.study.model, images, shape.products)
-        if (classes := int(labels.max()) + 1) > model.classes:
+        if (classes := self.data.classes) > model.classes:
             raise ValueError(f"model: it tells {model.classes} classes apart, and the data have {classes}")
         seeds = {trial["trial"]: trial["seed"] for trial in self.trials}
         sizes = (shape.trials_per_slice, shape.examples_per_pass)

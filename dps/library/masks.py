@@ -15,7 +15,7 @@ from torch.func import functional_call
 from dps.models import Weights
 from dps.models.stacked import constant
 from dps.protocol.values import require
-from dps.pruning import Unpruned, are_scores, kept_parameters
+from dps.pruning import Unpruned, kept_parameters, refusal
 from dps.pruning import masks as masks_of
 
 Criterion = Callable[[Unpruned], Weights]
@@ -52,7 +52,8 @@ def masks(
     require(right, "labels", tuple(labels.shape), f"({len(inputs)},), a label for each of the inputs")
     chosen = _of_name(criterion) if isinstance(criterion, str) else criterion
     scores = chosen(Unpruned(_AsItIs(module), weights, inputs, labels, seed, sparsity))
-    require(are_scores(scores, weights), "criterion", criterion, "one that gives every weight a finite score here")
+    if why := refusal(scores, weights):
+        raise ValueError(f"criterion: {why}")
     return {name: kept[0] for name, kept in masks_of(scores, sparsity).items()}
 
 

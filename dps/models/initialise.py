@@ -24,6 +24,8 @@ def built(build: Callable[[], nn.Module], seed: int) -> nn.Module:
             model = build()
     finally:
         torch.set_default_dtype(dtype)
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"it gives a {type(model).__name__}, where a torch.nn.Module is expected")
     initialise(model, seed)
     return model
 

@@ -5,7 +5,7 @@ A criterion is a function of an Unpruned trial that returns scores, one for each
 
 from dps.pruning.grasp import grasp
 from dps.pruning.magnitude import magnitude
-from dps.pruning.masks import are_scores, emptied_layers, kept_parameters, masks
+from dps.pruning.masks import emptied_layers, kept_parameters, masks, refusal
 from dps.pruning.random import random
 from dps.pruning.snip import snip
 from dps.pruning.synflow import synflow
@@ -13,13 +13,13 @@ from dps.pruning.unpruned import Unpruned
 
 __all__ = [
     "Unpruned",
-    "are_scores",
     "emptied_layers",
     "grasp",
     "kept_parameters",
     "magnitude",
     "masks",
     "random",
+    "refusal",
     "snip",
     "synflow",
 ]

@@ -4,7 +4,10 @@ Shapes: P parameters of one model (weights and biases). Scores and masks are dic
 one trial (1, ...).
 """
 
+from collections.abc import Mapping
+
 import torch
+from torch import Tensor
 
 from dps.models import Weights
 
@@ -27,12 +30,21 @@ def masks(scores: Weights, sparsity: float) -> Weights:
     return {name: part.view(scores[name].shape) for name, part in zip(scores, parts, strict=True)}
 
 
-def are_scores(scores: Weights, weights: Weights) -> bool:
-    """Whether there is a finite score for each weight, by which they can be ranked."""
-    return scores.keys() == weights.keys() and all(
-        one.shape == weights[name].shape and one.is_floating_point() and bool(one.isfinite().all())
-        for name, one in scores.items()
-    )
+def refusal(scores: object, weights: Weights) -> str:
+    """Why the weights cannot be ranked by these scores; nothing where each has a finite one."""
+    if not isinstance(scores, Mapping):
+        return f"it gives a {type(scores).__name__}, where scores by parameter name are expected"
+    if scores.keys() != weights.keys():
+        return f"it gives scores of {', '.join(map(str, scores))}, where the parameters are {', '.join(weights)}"
+    for name, one in scores.items():
+        shape = list(weights[name].shape)
+        if not isinstance(one, Tensor):
+            return f"the scores of {name} are a {type(one).__name__}, where a tensor is expected"
+        if list(one.shape) != shape or not one.is_floating_point():
+            return f"the scores of {name} are {one.dtype} of the shape {list(one.shape)}, not floats of {shape}"
+        if not bool(one.isfinite().all()):
+            return f"the scores of {name} are not all finite"
+    return ""
 
 
 def emptied_layers(kept: Weights) -> list[str]:
