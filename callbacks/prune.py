@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -50,6 +51,14 @@ class Prune(Callback):
             trials = ", ".join(str(trial) for other, trial in emptied if other == layer)
             log.warning("sparsity=%s leaves no weight in layer %s of these trials: %s", sparsity, layer, trials)
         task.stack.prune(kept)
+
+    def on_train_batch_end(  # type: ignore[override]
+        self, trainer: pl.Trainer, task: StudyTask, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Refuse an optimizer whose first step brings pruned weights back."""
+        if batch_idx == 0 and any(part.has_moved_pruned() for part in task.stack.slices):
+            name = type(task.optimizer).__name__
+            raise ValueError(f"optimizer: {name}.update moves pruned weights, whose gradient is zero, away from zero")
 
     def _key(self, task: StudyTask) -> str:
         """All that the scores of every trial follow from: data, criterion and model, their code and the precision."""

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import torch
 from command import SECONDS, dps, study
+from torch import Tensor, nn
 
 from dps.data.sources import Images, digits
 from dps.models import Weights
 from dps.pruning import Unpruned, refusal
+from dps.stack.optimizer import StackOptimizer
 from dps.storage import records
 
 SMALL = ["batch_size=8", "goal.error=0.3", "goal.interval_steps=4", "max_steps=8"]
@@ -27,7 +29,8 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         path = tmp_path / "own" / group / "mine.yaml"
         path.parent.mkdir(parents=True)
         path.write_text(yaml)
-        return dps(tmp_path, f"--config-dir={tmp_path / 'own'}", *SMALL, f"{group}=mine", *arguments)
+        chosen = f"{group}=[goal,mine]" if group == "callbacks" else f"{group}=mine"
+        return dps(tmp_path, f"--config-dir={tmp_path / 'own'}", *SMALL, chosen, *arguments)
 
     return run
 
@@ -73,6 +76,59 @@ def test_the_reason_names_what_to_change(own: Callable[..., Any], group: str, ya
 def test_a_model_is_named_also_where_the_shape_of_the_data_is_not_known(own: Callable[..., Any]) -> None:
     done = own("model", f"_target_: {__name__}.no_module", "data.image_shape=null")
     assert done.code == 1 and "dps: model=mine cannot be built: it gives a NoneType" in done.stderr
+
+
+class Unwritten(StackOptimizer):
+    """An optimizer whose update is still to be written."""
+
+
+class Returning(StackOptimizer):
+    """An optimizer that forgets that a weight moves in place."""
+
+    def update(self, weight: nn.Parameter, **values: Tensor) -> Tensor:
+        return weight - values["lr"]
+
+
+class Reviving(StackOptimizer):
+    """An optimizer that moves weights without a gradient."""
+
+    def update(self, weight: nn.Parameter, **values: Tensor) -> None:
+        weight.sub_(values["lr"])
+
+
+class Single(torch.optim.SGD):
+    """An optimizer of one network."""
+
+
+class Plain:
+    """No callback."""
+
+
+def of_nothing(step: int) -> None:
+    """A schedule that forgets to return."""
+
+
+def of_three(step: int) -> Tensor:
+    """A schedule for three trials, where there is one."""
+    return torch.ones(3)
+
+
+@pytest.mark.parametrize(
+    ("group", "yaml", "sentence"),
+    [
+        ("optimizer", "_target_: {0}.Unwritten", "optimizer._target_={0}.Unwritten must have update"),
+        ("optimizer", "_target_: {0}.Returning", "optimizer: Returning.update returns what it has to do in place"),
+        ("optimizer", "_target_: {0}.Reviving", "optimizer: Reviving.update moves pruned weights, whose gradient is"),
+        ("optimizer", "_target_: {0}.Single", "optimizer._target_={0}.Single must be a dps.stack.optimizer."),
+        ("lr_schedule", "_target_: {0}.of_nothing", "lr_schedule: of_nothing gives a NoneType at step 0, where a num"),
+        ("lr_schedule", "_target_: {0}.of_three", "lr_schedule: of_three gives a tensor [3] at step 0, where a number"),
+        ("callbacks", "mine: {{_target_: {0}.Plain}}", "callbacks.mine._target_={0}.Plain must be a pytorch_lightni"),
+    ],
+)
+def test_what_trains_is_of_its_kind(own: Callable[..., Any], group: str, yaml: str, sentence: str) -> None:
+    lr = ["+optimizer.lr=0.1"] if group == "optimizer" else []
+    done = own(group, yaml.format(__name__), "sparsity=0.5", *lr)
+    assert done.code == 1 and f"dps: {sentence.format(__name__)}" in done.stderr
 
 
 def nothing(trial: Unpruned) -> None:

@@ -44,6 +44,7 @@ def check(cfg: DictConfig) -> None:
     if (most := data.get("train_examples")) is not None:
         require(batch_size <= most, "batch_size", batch_size, f"at most {most}, the size of the training set")
     require(batch_size % devices == 0, "trainer.devices", devices, f"a divisor of batch_size={batch_size}")
+    _check_classes(given)
     from dps.engine.network import check_network  # torch, which a command that is wrong need not wait for
 
     check_network(given)
@@ -108,6 +109,23 @@ def _leave_to_trials(given: dict[str, Any]) -> None:
         if isinstance(part, dict):
             there = [name for name in names if name in part and not (part[name] is None and name in optional)]
             part.update(dict.fromkeys(there, ...))
+
+
+def _check_classes(given: dict[str, Any]) -> None:
+    """Where a class is named, it is one of the kind that its group is for, and nothing of it is left to write."""
+    import pytorch_lightning as pl
+
+    from dps.stack.optimizer import StackOptimizer
+
+    parts: list[tuple[str, Any, type]] = [("optimizer", given["optimizer"], StackOptimizer)]
+    parts += [(f"callbacks.{name}", part, pl.Callback) for name, part in given["callbacks"].items()]
+    for option, part, kind in parts:
+        made = targets.load(f"{option}._target_", target := part["_target_"])
+        if isinstance(made, type) and not issubclass(made, kind):
+            raise ValueError(f"{option}._target_={target} must be a {kind.__module__}.{kind.__name__}")
+        if inspect.isabstract(made):
+            lacking = ", ".join(sorted(made.__abstractmethods__))
+            raise ValueError(f"{option}._target_={target} must have {lacking}")
 
 
 def _check_source(data: dict[str, Any]) -> None:

@@ -46,6 +46,19 @@ class StackOptimizer(torch.optim.Optimizer, ABC):
         self.names: tuple[str, ...] = ()
         super().__init__([{"params": list(weights), "step": 0} for weights in slices], {})
         self.hold(**per_row, **{name: values for name, values in metaparameters.items() if values is not None})
+        for group in self.param_groups:
+            self._check_schedule(group)
+
+    def _check_schedule(self, group: Mapping[str, Any]) -> None:
+        factor, trials = self._factor(group), len(group["params"][0])
+        fits = factor.shape in ((), (trials,)) if isinstance(factor, Tensor) else isinstance(factor, float | int)
+        if not fits:
+            found = f"tensor {list(factor.shape)}" if isinstance(factor, Tensor) else type(factor).__name__
+            name = getattr(self.schedule.func, "__name__", self.schedule.func)  # type: ignore[attr-defined]
+            raise TypeError(f"lr_schedule: {name} gives a {found} at step 0, where a number or ({trials},) is expected")
+
+    def _factor(self, group: Mapping[str, Any]) -> float | Tensor:
+        return self.schedule(group["step"], **{name: group[name] for name in self.schedule_names})
 
     def hold(self, **metaparameters: PerRow) -> None:
         """Take metaparameters, a value for each of the R rows, into the parameter groups, where they follow trials."""
@@ -60,7 +73,7 @@ class StackOptimizer(torch.optim.Optimizer, ABC):
             first += len(like)
 
     @abstractmethod
-    def update(self, weight: nn.Parameter, **values: Tensor) -> None:
+    def update(self, weight: nn.Parameter, **values: Tensor) -> Any:
         """Move a weight (S, ...) in place by its gradient; `values` are those of `values`, (S, 1, ...)."""
 
     def values(self, group: Mapping[str, Any], lr: Tensor) -> Mapping[str, Tensor]:
@@ -83,7 +96,7 @@ class StackOptimizer(torch.optim.Optimizer, ABC):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            lr = group["lr"] * self.schedule(group["step"], **{name: group[name] for name in self.schedule_names})
+            lr = group["lr"] * self._factor(group)
             group["step"] += 1
             values = self.values(group, lr)
             shaped: dict[int, dict[str, Tensor]] = {}  # by the number of a weight's dimensions
@@ -93,7 +106,8 @@ class StackOptimizer(torch.optim.Optimizer, ABC):
                 if weight.ndim not in shaped:
                     per_row = (-1,) + (1,) * (weight.ndim - 1)
                     shaped[weight.ndim] = {name: one.view(per_row) for name, one in values.items()}
-                self.update(weight, **shaped[weight.ndim])
+                if (made := self.update(weight, **shaped[weight.ndim])) is not None and made is not weight:
+                    raise TypeError(f"optimizer: {type(self).__name__}.update returns what it has to do in place")
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:

@@ -49,6 +49,11 @@ class Slice(nn.Module):
             for weights, mask in zip(self.weights, masks, strict=True)
         )
 
+    def has_moved_pruned(self) -> bool:
+        """Whether a weight that was taken out of the model has a value again, in a trial that has not diverged."""
+        pairs = zip(self.weights, self.masks, strict=False)
+        return any(bool(((mask == 0) & (weights.abs() > 0)).any()) for weights, mask in pairs)
+
     def mask_gradients(self) -> None:
         """Zero the gradients of pruned weights, so that neither they nor their velocity ever move."""
         for weights, mask in zip(self.weights, self.masks, strict=False):
