@@ -129,7 +129,9 @@ def test_a_study_that_fails_says_so_at_once(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(StudyProgress, "on_train_start", broken)
     done = dps(tmp_path, "-m", *SMALL, "hydra.sweeper.trials=2")
     (line,) = lines(done.stdout)
-    assert re.fullmatch(r"1 of 1  batch_size=8, sparsity=0: failed after \d+\.\d s: no luck", line)
+    assert re.fullmatch(
+        r"1 of 1  batch_size=8, sparsity=0: failed after \d+\.\d s: no luck \(test_display\.py, line \d+\)", line
+    )
     assert "Traceback" in (study(tmp_path, 8) / "dps.log").read_text()
     assert "1 study in " in done.stdout and done.code == 1
 

@@ -249,7 +249,8 @@ def test_the_last_of_a_repeated_key_counts(sweep: Sweep) -> None:
 
 def test_a_failed_study_leaves_the_others_alone(sweep: Sweep, app: App) -> None:
     where = r"\(the traceback is in the folder's dps.log\)"
-    summary = rf"^1 of 3 studies failed {where}: outputs/fast/batch_size=666,sparsity=0: disk full second line$"
+    line = r"disk full second line \(test_dps_sobol\.py, line \d+\)"
+    summary = rf"^1 of 3 studies failed {where}: outputs/fast/batch_size=666,sparsity=0: {line}$"
     with pytest.raises(RuntimeError, match=summary):
         sweep("batch_size=4,666,8", "hydra.sweeper.trials_per_job=2")
     assert [job.batch_size for job in app.jobs] == [4, 4, 666, 666, 8, 8]
