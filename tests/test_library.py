@@ -107,6 +107,13 @@ def test_every_criterion_takes_any_module(criterion: Any) -> None:
     assert sum(int(mask.sum()) for mask in kept.values()) == round(numbers / 2)
 
 
+def test_a_criterion_that_works_in_place_leaves_the_module_alone() -> None:
+    module = normed().eval()
+    before = {name: values.clone() for name, values in module.state_dict().items()}
+    dps.masks(module, *examples(), 0.5, lambda trial: {name: w.abs_() for name, w in trial.weights.items()})
+    assert all(torch.equal(values, before[name]) for name, values in module.state_dict().items())
+
+
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [

@@ -43,7 +43,7 @@ def masks(
     ValueError where the sparsity lies outside [0, 1) or keeps nothing, the criterion is unknown, the labels are not
     those of the inputs, or a score is not finite.
     """
-    weights = {name: p.detach()[None] for name, p in module.named_parameters() if p.requires_grad}
+    weights = {name: p.detach().clone()[None] for name, p in module.named_parameters() if p.requires_grad}
     parameters = sum(values.numel() for values in weights.values())
     require(parameters > 0, "module", type(module).__name__, "one with parameters that are trained")
     right = 0 <= sparsity < 1 and kept_parameters(parameters, sparsity) > 0
