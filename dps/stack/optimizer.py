@@ -6,6 +6,7 @@ Shapes: S rows in a slice of the stack (the leading axis of every parameter), R 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from numbers import Real
 from typing import Any
 
 import torch
@@ -51,7 +52,7 @@ class StackOptimizer(torch.optim.Optimizer, ABC):
 
     def _check_schedule(self, group: Mapping[str, Any]) -> None:
         factor, trials = self._factor(group), len(group["params"][0])
-        fits = factor.shape in ((), (trials,)) if isinstance(factor, Tensor) else isinstance(factor, float | int)
+        fits = factor.shape in ((), (trials,)) if isinstance(factor, Tensor) else isinstance(factor, Real)
         if not fits:
             found = f"tensor {list(factor.shape)}" if isinstance(factor, Tensor) else type(factor).__name__
             name = getattr(self.schedule.func, "__name__", self.schedule.func)  # type: ignore[attr-defined]
