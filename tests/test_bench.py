@@ -87,7 +87,7 @@ def test_a_metaparameter_that_only_the_search_space_names_is_refused(composed: C
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")
-@pytest.mark.parametrize("typed", ["optimizer=nesterov", "replicate=1"])
+@pytest.mark.parametrize("typed", ["optimizer=nesterov", pytest.param("replicate=1", marks=pytest.mark.slow)])
 def test_both_ways_train_the_same(composed: Composed, tmp_path: Path, typed: str) -> None:
     with Stages("dps-bench") as at:
         case = cases.small_study_case(composed(*BENCH, "goal.interval_steps=4", typed), tmp_path, at)

@@ -175,6 +175,7 @@ def test_the_training_does_not_feel_them(tmp_path: Path, history: list[Weights],
                 assert torch.equal(one.view(torch.int32), other.view(torch.int32))  # NaN included
 
 
+@pytest.mark.slow
 def test_a_trial_alone_measures_the_same(tmp_path: Path) -> None:
     together = run(place(tmp_path, "together"), *TYPED, BEFORE, *INTERVALS)
     typed = [*SMALL, *STACK, "goal.error=0.4", "trial=3", "optimizer.lr=1e-3"]

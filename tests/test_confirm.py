@@ -290,6 +290,7 @@ def test_without_an_arrived_trial_there_is_nothing_to_confirm(tmp_path: Path, mo
     assert done.code == 1 and "no trial of any study reached the goal" in done.stderr
 
 
+@pytest.mark.slow
 def test_replicates_are_one_study(tmp_path: Path) -> None:
     assert dps(tmp_path, *SEARCH[:-3], "hydra.sweeper.trials=2", "hydra.sweeper.replicates=2", "race=false").code == 0
     folder = study(tmp_path, 8, "0.5")

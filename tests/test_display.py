@@ -69,6 +69,7 @@ def test_a_sweep_counts_its_studies_and_each_of_them_leaves_a_line(tmp_path: Pat
     assert all((study(tmp_path, b) / "dps.log").read_text().count("\n") == 1 for b in (8, 16))
 
 
+@pytest.mark.slow
 def test_the_jobs_of_one_study_are_one_study(tmp_path: Path, screen: io.StringIO) -> None:
     typed = ["batch_size=8,16", "hydra.sweeper.trials=2", "hydra.sweeper.trials_per_job=1"]
     done = dps(tmp_path, "-m", *SMALL, *typed)

@@ -231,11 +231,12 @@ SLURM = {"SLURM_NTASKS": "1", "SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "dps", "SLU
     ("sent", "code"),
     [
         (signal.SIGUSR1, 143),
-        pytest.param(signal.SIGKILL, -signal.SIGKILL, marks=pytest.mark.slow),
-        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+        (signal.SIGKILL, -signal.SIGKILL),
+        (signal.SIGTERM, 143),
+        (signal.SIGINT, 130),
     ],
 )
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

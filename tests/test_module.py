@@ -162,6 +162,7 @@ def test_pruned_weights_never_come_back(tmp_path: Path, history: History) -> Non
                 assert torch.equal(value[~mask], torch.zeros_like(value[~mask]))
 
 
+@pytest.mark.slow
 def test_a_run_in_another_precision_starts_at_the_same_weights(tmp_path: Path, history: History) -> None:
     starts = []
     for precision in ("32-true", "64-true", "bf16-mixed"):

@@ -82,7 +82,7 @@ def plain_smoothness(start: Weights, end: Weights, masks: Weights, row: int, ima
     return max(float(ratio) for ratio in ratios)
 
 
-@pytest.mark.parametrize("pruned", [False, True], ids=["dense", "pruned"])
+@pytest.mark.parametrize("pruned", [pytest.param(False, marks=pytest.mark.slow), True], ids=["dense", "pruned"])
 def test_simple_cnn_in_float64_and_in_float32(pruned: bool) -> None:
     start = SIMPLE_CNN.weights([0, 1])
     masks = half(start) if pruned else {name: torch.ones_like(values) for name, values in start.items()}
