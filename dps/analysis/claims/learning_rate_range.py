@@ -30,7 +30,7 @@ CELL = ["batch_size", "replicate"]
 
 def range_narrows(results: Results) -> Claim:
     """Claim 7, by the spread of the learning rates that succeed, in trials of the same Sobol points."""
-    found = [(named(*key[:2]), *_narrower(rows)) for key, rows in _pairs(results).groupby([*GRID, "pruning"])]
+    found = [(named(*key), *_narrower(rows)) for key, rows in _pairs(results).groupby(list(GRID))]
     cases = [case for _, trials, case, _ in found if trials >= LEAST_TRIALS]
     texts = [f"{name}: {text}" for name, _, _, text in found]
     needed = [] if found else ["it takes both networks run to the end of every trial (race=false)"]

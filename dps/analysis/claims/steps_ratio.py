@@ -34,7 +34,7 @@ def sparse_takes_longer(results: Results) -> Claim:
     done = results.studies[results.studies["state"] == "finished"]
     pairs = sparse_and_dense(done, [*ACROSS_NETWORKS, "replicate"])
     pairs = pairs[(pairs["steps_to_result_dense"] > CLOSE_CHECKS * pairs["interval_steps"]).fillna(False)]
-    found = [(named(*key[:2]), *_median_ratio(rows)) for key, rows in pairs.groupby([*GRID, "pruning"])]
+    found = [(named(*key), *_median_ratio(rows)) for key, rows in pairs.groupby(list(GRID))]
     cases = [case for _, enough, case, _ in found if enough]
     return Claim(
         2,
