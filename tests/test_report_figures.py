@@ -21,7 +21,7 @@ from report_trials import SPARSITIES, made_up, made_up_measurements, made_up_tri
 from scipy import stats
 
 from dps.analysis.results import Results
-from dps.report.figures import NUMBERS, draw
+from dps.report.figures import NUMBERS, curve, draw, style
 from dps.storage import records
 
 
@@ -94,6 +94,11 @@ def test_curves_are_normalised_at_the_smallest_batch_size_that_all_sparsities_ha
     assert "normalised" not in shown(only(made_up(apart), "1"))
 
 
+def unreached(axes: Axes) -> list[float]:
+    marks = [one for one in axes.lines if one.get_label() == curve.UNREACHED["label"]]
+    return [float(x) for mark in marks for x in np.asarray(mark.get_xdata(), dtype=float)]
+
+
 def test_a_study_that_never_reached_the_goal_is_left_out_and_named() -> None:
     results = made_up(made_up_trials(batch_sizes=(4, 8, 16), sparsities=(0.0, 0.9)))
     lost = (results.studies["batch_size"] == 4) & (results.studies["sparsity"] == 0.9)
@@ -101,7 +106,9 @@ def test_a_study_that_never_reached_the_goal_is_left_out_and_named() -> None:
     ((_, caption, figure),) = draw(results, ["1"])
     assert [x for x, _ in points(shown(figure)["90% sparse"], "90% sparse")] == [8, 16]
     said = "In 1 of 6 studies no trial of a replicate reached the goal, so that K* is not known"
-    assert f"{said} (batch size 4, 90% sparse)." in caption
+    assert f"{said} (batch size 4, 90% sparse): a hollow triangle at the frame." in caption
+    assert unreached(shown(figure)["90% sparse"]) == [4] and unreached(shown(figure)["dense"]) == []
+    assert shown(figure)["90% sparse"].get_xlim()[0] < 4
 
 
 def test_no_fit_is_drawn_where_none_is_known_and_one_study_is_enough() -> None:
@@ -406,6 +413,15 @@ def test_a_sparsity_looks_the_same_in_every_figure() -> None:
         line for f in figures.values() for axes in f.axes for line in axes.lines if line.get_label() == "90% sparse"
     ]
     assert len(lines) == 8 and len({(line.get_color(), line.get_marker(), line.get_linestyle()) for line in lines}) == 1
+
+
+def test_what_was_measured_besides_moves_no_mark_of_a_study() -> None:
+    alone, more = style.sparsity_looks([0.9, 0.0]), style.sparsity_looks([0.0, 0.9], [0.9, 0.5, 0.7, 0.0])
+    marks = [{level: (look["marker"], look["linestyle"]) for level, look in looks.items()} for looks in (alone, more)]
+    assert marks[0].items() < marks[1].items() and len(set(marks[1].values())) == 4
+    assert [alone[level]["color"] for level in (0.0, 0.9)] == [more[level]["color"] for level in (0.0, 0.9)]
+    light = [sum(more[level]["color"][:3]) for level in (0.0, 0.5, 0.7, 0.9)]
+    assert light == sorted(set(light))
 
 
 def test_studies_still_running_and_absent_measurements_are_not_drawn() -> None:

@@ -9,9 +9,9 @@ from matplotlib.colors import to_hex
 from dps.analysis.results import Results
 from dps.report import chart_rows
 from dps.report.chart_rows import Rows
-from dps.report.figures import curve, style
+from dps.report.figures import curve
 from dps.report.figures.style import Look
-from dps.report.figures.subject import Subject, subjects
+from dps.report.figures.subject import Subject, network_looks, subjects
 from dps.report.wording import sparsity_name
 
 Specification = dict[str, Any]  # in the words of Vega-Lite
@@ -32,7 +32,7 @@ BESIDE = 7  # pixels to the right of K*, whose interval would else lie over that
 def charts(results: Results) -> dict[str, Specification]:
     """What the page draws in place of a subject's Figure 1, by that figure's stem."""
     finished = results.k_star[results.k_star["state"] == "finished"]
-    looks = style.sparsity_looks(map(float, finished["sparsity"]))
+    looks = network_looks(results)
     return {
         f"figure_1_{subject.name}": _chart(subject, results, looks)
         for subject in subjects(finished)

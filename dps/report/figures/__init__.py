@@ -21,7 +21,7 @@ from dps.report.figures import (
     style,
 )
 from dps.report.figures.style import Drawing
-from dps.report.figures.subject import families, subjects
+from dps.report.figures.subject import families, network_looks, subjects
 
 COSTS, CRITERIA = "costs", "criteria"
 OWN = (COSTS, CRITERIA)
@@ -49,8 +49,7 @@ def _drawings(results: Results, asked: Collection[str]) -> Iterator[tuple[str, I
     workloads = subjects(results.k_star[results.k_star["state"] == "finished"])
     done = results.studies.loc[results.studies["state"] == "finished", [*STUDY, "replicate"]]
     finished = results.trials.merge(done)
-    frames = (results.studies, results.smoothness, results.losses)
-    looks = style.sparsity_looks(float(sparsity) for frame in frames for sparsity in frame["sparsity"])
+    looks = network_looks(results)
     for workload in workloads:
         own = paper.trials_number(workload.key)
         yield "1", scaling.draw_one(workload, results.theory, looks)

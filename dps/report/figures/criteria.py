@@ -12,7 +12,6 @@ from dps.report.figures.subject import Family, named
 from dps.report.wording import sparsity_name
 
 SPREAD = 0.6  # of the distance between two criteria, over which the batch sizes of one are spread
-_NOT_REACHED = "goal not reached in a replicate"
 _CAPTION = (
     "K* of networks pruned at initialisation by each criterion. A triangle at the frame: in one replicate or more no "
     "trial reached the goal, so that K* is not known."
@@ -55,5 +54,5 @@ def _plot(axes: Axes, rows: pd.DataFrame, names: Sequence[str], place: float, la
     axes.plot(steps, heights, label=label, **{**look, "linestyle": "none"})
     axes.hlines(heights, low, high, color=look["color"], linewidth=0.8)
     for height in heights[np.isnan(steps)]:
-        hollow: Look = {"color": look["color"], "markersize": 4, "markerfacecolor": "none", "label": _NOT_REACHED}
-        axes.plot(1, height, ">", transform=axes.get_yaxis_transform(), clip_on=False, **hollow)
+        frame = axes.get_yaxis_transform()
+        axes.plot(1, height, ">", color=look["color"], transform=frame, clip_on=False, **curve.UNREACHED)

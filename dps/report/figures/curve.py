@@ -16,6 +16,7 @@ BEYOND = 1e12  # steps, above every frame
 BESIDE = 3  # points to the right of K*, whose interval would else lie over that of the confirmed K*
 CONFIRMED: dict[str, Any] = {"marker": "D", "markersize": 3, "markerfacecolor": "none", "linestyle": "none"}
 CONFIRMED |= {"markeredgewidth": 0.8, "label": "confirmed K*"}
+UNREACHED: Look = {"markersize": 4, "markerfacecolor": "none", "label": "goal not reached in a replicate"}
 
 
 def reached(studies: pd.DataFrame) -> pd.DataFrame:
@@ -68,6 +69,12 @@ def plot_confirmed(axes: Axes, studies: pd.DataFrame, color: str = style.BLUE) -
         axes.plot(unbounded, 1, "^", color=color, markersize=3, transform=top, clip_on=False)
 
 
+def plot_unreached(axes: Axes, studies: pd.DataFrame, color: Any) -> None:
+    """Draws a hollow triangle at the frame for each study in which no trial of a replicate reached the goal."""
+    for batch_size in studies.loc[studies["steps_to_result"].isna(), "batch_size"]:
+        axes.plot(batch_size, 1, "^", color=color, transform=axes.get_xaxis_transform(), clip_on=False, **UNREACHED)
+
+
 def confirmed(studies: pd.DataFrame) -> str:
     """A sentence on what a confirmed K* is; "" where there is none."""
     found = studies[studies["confirmed_steps"].notna()]
@@ -101,5 +108,5 @@ def left_out(studies: pd.DataFrame) -> str:
     named = "; ".join(places[:3]) + (f"; and {len(places) - 3} more" if len(places) > 3 else "")
     return (
         f"In {len(places)} of {len(studies)} studies no trial of a replicate reached the goal, so that K* is not known "
-        f"({named})."
+        f"({named}): a hollow triangle at the frame."
     )

@@ -12,12 +12,12 @@ from dps.report.wording import sparsity_name
 
 def draw(family: Family) -> Iterator[Drawing]:
     """Nothing where fewer than two optimizers have K*, or a confirmed one."""
-    curves = {label: curve.known(subject.rows) for label, subject in family.subjects.items()}
-    curves = {label: studies for label, studies in curves.items() if not studies.empty}
+    rows_of = {label: subject.rows for label, subject in family.subjects.items()}
+    curves = {label: rows for label, rows in rows_of.items() if not curve.known(rows).empty}
     if len(curves) < 2:
         return
     everything = pd.concat(curves.values())
-    sparsities = sorted(set(everything["sparsity"]))
+    sparsities = sorted(set(curve.known(everything)["sparsity"]))
     columns = min(len(sparsities), 4)
     figure, grid = style.panels(family.heading, -(-len(sparsities) // columns), columns, height=1.7)
     looks = style.kind_looks(curves)
@@ -31,6 +31,7 @@ def draw(family: Family) -> Iterator[Drawing]:
             if not of_sparsity.empty:
                 curve.plot(axes, curve.reached(of_sparsity), label, looks[label])
                 curve.plot_confirmed(axes, of_sparsity, looks[label]["color"])
+                curve.plot_unreached(axes, of_sparsity, looks[label]["color"])
         axes.set_title(sparsity_name(sparsity))
         axes.set_xlabel("batch size (examples)")
         style.powers_of_two(axes, "x", everything["batch_size"])

@@ -68,6 +68,7 @@ def _draw(
     """Draws one subject: each sparsity by itself, in at most one panel all together, and normalised."""
     known, studies, fits = curve.known(subject.rows), curve.reached(subject.rows), subject.theory(theory)
     heights = curve.heights(known, "steps_to_result", "confirmed_steps")
+    batch_sizes = subject.rows.loc[subject.rows["sparsity"].isin(known["sparsity"]), "batch_size"]
     least = float(studies["steps_to_result"].min())
     for sparsity, axes in single.items():
         of_sparsity = studies[studies["sparsity"] == sparsity]
@@ -76,6 +77,7 @@ def _draw(
             heights = np.append(heights, references)
         curve.plot(axes, of_sparsity, sparsity_name(sparsity), looks[sparsity])
         curve.plot_confirmed(axes, known[known["sparsity"] == sparsity])
+        curve.plot_unreached(axes, subject.rows[subject.rows["sparsity"] == sparsity], looks[sparsity]["color"])
         axes.set_title(sparsity_name(sparsity))
     for axes in together:
         axes.set_visible(not studies.empty)
@@ -86,7 +88,7 @@ def _draw(
         style.powers_of_two(axes, "y", heights)
     _plot_normalised(normalised, studies, looks)
     for axes in [*single.values(), *together, normalised]:
-        style.powers_of_two(axes, "x", known["batch_size"])
+        style.powers_of_two(axes, "x", batch_sizes)
         axes.set_xlabel("batch size (examples)")
 
 

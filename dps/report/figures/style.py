@@ -35,19 +35,23 @@ PARAMETERS: Any = {
 # Okabe and Ito's palette.
 BLUE, VERMILION, GREEN, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9"
 PURPLE, BLACK = "#CC79A7", "#000000"
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
-_DASHES = ("-", (0, (5, 1)), "-.", (0, (1, 1)))
+_MARKERS = ("o", "s", "^", "v", "P", "X", "<", "D")
+_DASHES = ("-", (0, (5, 1)), "-.", (0, (5, 1, 1, 1, 1, 1)))  # none is dotted, as fits are
 
 Look = Mapping[str, Any]  # keyword arguments of Axes.plot
 Drawing = tuple[str, str, Figure]  # a name that is safe in a file's name, a caption, the figure
 
 
-def sparsity_looks(sparsities: Iterable[float]) -> dict[float, Look]:
-    """A look for each sparsity, from dark (the least sparse) to light."""
-    colours = matplotlib.colormaps["viridis"]
-    levels = sorted(set(sparsities))
-    shades = np.linspace(0.0, 0.85, len(levels))
-    return {level: _look(colours(shade), rank) for rank, (level, shade) in enumerate(zip(levels, shades, strict=True))}
+def sparsity_looks(studied: Iterable[float], measured: Iterable[float] = ()) -> dict[float, Look]:
+    """A look for each sparsity, from dark (the least sparse) to light; what was measured besides moves no study's mark.
+
+    The colours are spread over all of them; markers and dashes go to those of studies first.
+    """
+    first = sorted(set(studied))
+    ranked = [*first, *sorted(set(measured).difference(first))]
+    shades = map(matplotlib.colormaps["viridis"], np.linspace(0.0, 0.85, len(ranked)))
+    colours = dict(zip(sorted(ranked), shades, strict=True))
+    return {level: _look(colours[level], rank) for rank, level in enumerate(ranked)}
 
 
 def kind_looks(kinds: Iterable[str]) -> dict[str, Look]:

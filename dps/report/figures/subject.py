@@ -9,6 +9,8 @@ import pandas as pd
 
 from dps.analysis.columns import CELL, GRID, WORKLOAD
 from dps.analysis.networks import criteria, of_criterion, recorded_with
+from dps.analysis.results import Results
+from dps.report.figures.style import Look, sparsity_looks
 from dps.report.wording import counted, trials_a_study
 
 NAMES = {
@@ -110,6 +112,12 @@ def families(members: Sequence[Subject], different: str = "optimizer") -> list[F
         Family(key, _name(["dataset", "model"], key, keys), _labelled(group, different))
         for key, group in zip(keys, found.values(), strict=True)
     ]
+
+
+def network_looks(results: Results) -> dict[float, Look]:
+    """A look for each sparsity, the same in all figures of the results."""
+    measured = pd.concat([results.smoothness["sparsity"], results.losses["sparsity"]])
+    return sparsity_looks(map(float, results.studies["sparsity"]), map(float, measured))
 
 
 def setting(key: Key) -> str:
