@@ -37,6 +37,13 @@ def test_the_beginning_of_fashion_mnist_is_read_whole() -> None:
     assert found["steps_to_result"].tolist() == [5632, 1424, 800, 512, 4592, 2976]  # docs/results.md
 
 
+def test_the_first_study_of_resnet8_is_read_whole() -> None:
+    results = dps.load(FOLDER / "cifar10_resnet8_nesterov_linear")
+    assert results.k_star["steps_to_result"].tolist() == [1440]  # docs/results.md
+    arrived = results.trials[results.trials["status"] == "complete"]
+    assert arrived["validation_error"].tolist() == [0.4, 0.399] and len(results.trials) == 12
+
+
 def test_the_criteria_are_read_whole() -> None:
     results = dps.load(FOLDER / "digits_criteria")
     assert len(results.trials) == 480 and len(results.missing) == 1 and "they leave out" in results.missing[0]
