@@ -205,8 +205,10 @@ def _feature_statistics(features: Tensor, per_channel: bool) -> tuple[Tensor, Te
     """Return mean and standard deviation in float64 of each feature, or of all: each (1, C or 1, ...)."""
     groups = [feature.double() for feature in features.transpose(0, 1)] if per_channel else [features.double()]
     if constant := [number for number, group in enumerate(groups) if bool((group == group.flatten()[0]).all())]:
-        what = f"feature {constant[0]} (from 0) has" if per_channel else "all features of all training examples have"
-        raise ValueError(f"data: {what} the same value: leave it out, or set data.standardise=all")
+        if per_channel:
+            what = f"feature {constant[0]} (from 0) has the same value in all training examples"
+            raise ValueError(f"data: {what}: leave it out, or set data.standardise=all")
+        raise ValueError("data: all features of all training examples have the same value: give data that differ")
     deviation, mean = zip(*(torch.std_mean(group, correction=0) for group in groups), strict=True)
     shape = (1, -1, *[1] * (features.ndim - 2))
     return torch.stack(mean).reshape(shape), torch.stack(deviation).reshape(shape)

@@ -15,6 +15,7 @@ HYDRAS = {
     "hydra.output_subdir": ("null", "dps writes .hydra/ itself, once it is sure that the folder is this study's"),
     "hydra.job.chdir": ("false", "dps stays in the folder where it is typed, from which data.root is read"),
 }
+FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")  # which, empty, would be the folder where the command is typed
 # What Hydra does not take as it is typed, by how it calls the same.
 OTHERWISE = {f"{group}=null": f"~{group}" for group in CHOSEN}
 OTHERWISE |= {typed: f"{group}=[]" for group in ("callbacks", "logger") for typed in (f"{group}=null", f"~{group}")}
@@ -32,6 +33,8 @@ def understood(arguments: Iterable[str]) -> list[str]:
             raise ValueError(f"{argument} is unknown: options are typed as {name}=VALUE")
         if key in HYDRAS and value.lower() != HYDRAS[key][0]:
             raise ValueError(f"{argument} must be {HYDRAS[key][0]}: {HYDRAS[key][1]}")
+        if key in FOLDERS and value in ("", "''", '""'):
+            raise ValueError(f"{argument} must be the name of a folder")
         if key in CHOSEN and re.fullmatch(r"[-+\d.e]+|true|false", value, re.IGNORECASE):
             raise ValueError(f"{argument} is unknown: choose a {key} by its name, as `dps --help` lists them")
     return sorted(found, key=lambda argument: argument not in MULTIRUN)

@@ -2,10 +2,11 @@
 
 from dps.models import Weights
 from dps.models.gradients import mean_gradients
+from dps.protocol.kinds import Positive
 from dps.pruning.unpruned import Unpruned
 
 
-def snip(trial: Unpruned, examples_per_pass: int | None = None) -> Weights:
+def snip(trial: Unpruned, examples_per_pass: Positive | None = None) -> Weights:
     """Connection sensitivity |w * dL/dw|, L the mean loss over the N training examples.
 
     The gradients of batches of `examples_per_pass` are added up in float64, and the absolute value is taken once, at

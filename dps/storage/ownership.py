@@ -17,7 +17,7 @@ from dps.storage import configurations, files, records
 # These change a result by rounding at most, or are recorded trial by trial, as metaparameters are.
 IGNORED = (
     *("folder", "trial", "seed", "space", "stack", "trainer", "logger", "callbacks", "bookkeeping", "metaparameters"),
-    *("goal.early_reject", "goal.examples_per_block"),
+    *("goal.early_reject", "goal.examples_per_block", "pruning.cached"),
     *("data.root", "data.download", "data.train_examples", "data.image_shape"),
 )
 COMPARED = ("trainer.precision", "callbacks.goal")  # the other callbacks measure, and this one decides
