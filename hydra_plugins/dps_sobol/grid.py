@@ -11,6 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf
 
+from dps.protocol.metaparameters import declared
 from dps.protocol.space import Dimension, from_override, parse, sample
 
 # The text in hydra.sweep.dir or subdir that tells a key's values apart; a key of the grid without it is appended.
@@ -79,6 +80,18 @@ def dimensions(command: CommandLine, cfg: DictConfig) -> list[Dimension]:
             "or a space, such as space=lr, or leave out -m"
         )
     return found
+
+
+def refuse_unsearched(found: Sequence[Dimension], cfg: DictConfig) -> None:
+    """ValueError where a dimension is of no metaparameter, or of an integer one in other numbers."""
+    known = {one.option: one for one in declared(cfg.get("metaparameters"))}
+    for dimension in found:
+        if (one := known.get(dimension.key)) is None:
+            wanted = f"only metaparameters are searched; several values make a grid, as in {dimension.key}=A,B"
+            raise ValueError(f"{dimension.key} takes no interval: {wanted}")
+        if one.type is int and not dimension.integer:
+            written = f"int(interval({dimension.low:g}, {dimension.high:g}))"
+            raise ValueError(f"{dimension.key} is searched among numbers that are no integers: write {written}")
 
 
 def missing_key(keys: Sequence[str], cfg: DictConfig) -> str | None:

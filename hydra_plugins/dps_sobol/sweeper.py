@@ -105,6 +105,7 @@ class SobolSweeper(Sweeper):
             cfg = self._compose(study)
             dimensions = grid.dimensions(command, cfg)
             self._check_keys([dimension.key for dimension in dimensions], cfg, study)
+            grid.refuse_unsearched(dimensions, cfg)
             study += grid.folder_override(point, replicate, cfg)
             study += [f"replicate={replicate}"] if replicate else []
             shares = grid.trial_overrides(dimensions, replicate, self.trials, self.trials_per_job or self.trials)
