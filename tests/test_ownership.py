@@ -58,7 +58,7 @@ def test_the_record_is_the_resolved_configuration(study: Path) -> None:
         {"sparsity": 0.0},
         {"trial": 7, "optimizer__lr": 0.3, "optimizer__momentum": None, "optimizer___partial_": False},
         {"lr_schedule__decay_steps": 3, "lr_schedule__end_factor": 0.1, "space": {"lr": "interval(0,1)"}},
-        {"data__root": "elsewhere", "data__download": True},
+        {"data__root": "elsewhere", "data__download": True, "pruning": {"cached": False}},
         {"trainer__devices": 2, "logger": {"name": "csv"}, "callbacks": {"bar": {"refresh": 1}}},
         {"optimizer__weight_decay": None, "lr_schedule__warmup_steps": None, "loss": {"label_smoothing": None}},
         {"bookkeeping": {"checkpoint": {"every_seconds": 0}}, "metaparameters": {"warmup": {"idle": 0}}},
