@@ -68,7 +68,7 @@ def results(studies: list[dict[str, Any]], theories: list[dict[str, Any]], missi
     """The rows as frames of the types that `gather` gives them."""
     frame = pd.DataFrame(studies)
     frame = frame.astype(dict.fromkeys(WHOLE, "Int64"))
-    empty = pd.DataFrame()
+    empty = pd.DataFrame(columns=["sparsity"])
     fits = pd.DataFrame(theories, columns=list(theory(0, 1, 1)))
     return Results(pd.DataFrame(columns=list(trial_rows.COLUMNS)), frame, fits, empty, empty, empty, empty, missing)
 

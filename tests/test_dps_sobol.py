@@ -38,6 +38,7 @@ sparsity: 0
 trial: 0
 replicate: 0
 max_steps: 40000
+lr_schedule: {decay_steps: 40000}
 trainer: {accelerator: cpu, devices: 1}
 hydra:
   output_subdir: null
@@ -218,12 +219,12 @@ def test_only_folders_of_studies_are_made(sweep: Sweep, tmp_path: Path) -> None:
 
 
 def test_interval_on_the_command_line_replaces_the_spaces(sweep: Sweep) -> None:
-    (job,) = sweep("max_steps=int(interval(1, 9))", "optimizer.lr=interval(0, 1)").jobs
-    max_steps = parse("max_steps", "int(interval(1, 9))")
-    expected = sample([parse("optimizer.lr", "interval(0, 1)"), MOMENTUM, max_steps], 0, 4)
+    (job,) = sweep("lr_schedule.decay_steps=int(interval(1, 9))", "optimizer.lr=interval(0, 1)").jobs
+    decay_steps = parse("lr_schedule.decay_steps", "int(interval(1, 9))")
+    expected = sample([parse("optimizer.lr", "interval(0, 1)"), MOMENTUM, decay_steps], 0, 4)
     assert job.optimizer.lr == expected["optimizer.lr"] == [0.5, 0.75, 0.25, 0.375]
     assert job.optimizer.momentum == expected["optimizer.momentum"]
-    assert job.max_steps == expected["max_steps"]
+    assert job.lr_schedule.decay_steps == expected["lr_schedule.decay_steps"]
 
 
 def test_settled_keys_leave_the_space(sweep: Sweep) -> None:
