@@ -99,7 +99,10 @@ def _by_its_words(error: BaseException, text: str) -> str:
     if merging := re.match(r"Error merging override (.*)", text):
         return f"{merging[1]} {_unfit(str(error.__cause__))}"
     if match := re.match(r"Could not override '(\S+?)'|Key '\S+' is not in struct full_key: (\S+)", text):
-        return f"{match[1] or match[2]} is not an option{_but(match[1], error)}: `dps --cfg job` lists those there are"
+        key = match[1] or match[2]
+        meant = _but(match[1], error)
+        added = "" if meant else _added(key, error)
+        return f"{key} is not an option{meant}: `dps --cfg job` lists those there are{added}"
     return ""
 
 
@@ -111,6 +114,13 @@ def _unread(override: str, text: str) -> str:
     if re.search("missing EQUAL|mismatched input|no viable alternative|extraneous input", text):
         return "write KEY=VALUE, several values without spaces between them, and quotation marks around brackets"
     return text.partition(" See http")[0]
+
+
+def _added(key: str, error: BaseException) -> str:
+    """How to set an option that a part's code has, and its YAML file does not name."""
+    there = getattr(error.__cause__, "parent_node", None)
+    target = there.get("_target_") if isinstance(there, DictConfig) else None
+    return f", and +{key}=VALUE adds it where {target} takes it" if target else ""
 
 
 def _but(key: str | None, error: BaseException) -> str:

@@ -80,7 +80,7 @@ def test_trials_with_and_without_weight_decay_lie_in_folders_apart(tmp_path: Pat
         folder = tmp_path / f"{there}"
         ownership.claim(folder, config(optimizer__weight_decay=there), [])
         (folder / "trials.csv").touch()
-        named = {None: "null", 0.1: "0.1"}
+        named = {None: "null", 0.1: "given trial by trial"}
         with pytest.raises(ValueError, match=f"weight_decay is {named[there]} there and {named[here]} here"):
             ownership.claim(folder, config(optimizer__weight_decay=here), [], OPTIONS)
     ownership.claim(tmp_path / "0.1", config(optimizer__weight_decay=0.2), [], OPTIONS)

@@ -120,7 +120,7 @@ def differences(saved: Mapping[str, Any], asked: Any, metaparameters: Sequence[s
     here = of_today(dict(flat(asked)))
     there = of_today({key: value for key, value in flat(saved) if key in here or key not in FORMER_KEYS})
     return [
-        f"{key} is {_shown(there, key)} there and {_shown(here, key)} here"
+        f"{key} is {_shown(key, there, metaparameters)} there and {_shown(key, here, metaparameters)} here"
         for key in dict.fromkeys([*there, *here])
         if _matters(key) and _compared(key, there, metaparameters) != _compared(key, here, metaparameters)
     ]
@@ -160,7 +160,9 @@ def _is_in(key: str, groups: Sequence[str]) -> bool:
     return any(f"{key}.".startswith(f"{group}.") for group in groups)
 
 
-def _shown(flat: Mapping[str, Any], key: str) -> str:
+def _shown(key: str, flat: Mapping[str, Any], metaparameters: Sequence[str]) -> str:
     if key not in flat:
         return "absent"
+    if key in metaparameters and flat[key] is not None:
+        return "given trial by trial"
     return flat[key] if isinstance(flat[key], str) else json.dumps(flat[key], default=str)
