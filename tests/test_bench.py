@@ -62,6 +62,10 @@ def test_the_file_holds_every_case(tmp_path: Path) -> None:
         ("optimizer.weight_decay=0.001", "optimizer.weight_decay=0.001 must be null: "),
         ("loss.label_smoothing=0.1", "loss.label_smoothing=0.1 must be null: "),
         ("pruning=grasp", "pruning=grasp must be snip: "),
+        (
+            "pruning.criterion._target_=dps.pruning.magnitude",
+            "pruning.criterion._target_=dps.pruning.magnitude must be ",
+        ),
         ("trainer.devices=2", "trainer.devices=2 must be 1: "),
         ("callbacks.goal._target_=callbacks.Record", "callbacks.goal._target_=callbacks.Record must be callbacks."),
     ],

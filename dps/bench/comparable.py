@@ -8,9 +8,9 @@ from dps.engine.study import Study
 from dps.protocol.values import require
 
 GROUPS = {  # what the plain way builds, by group: its option, what it is, and the choices of the group that have it
-    "optimizer": ("optimizer._target_", "dps.stack.sgd.SGD", "sgd, momentum or nesterov"),
-    "lr_schedule": ("lr_schedule._target_", "dps.stack.schedules.constant", "constant"),
-    "pruning": ("pruning.criterion._target_", "dps.pruning.snip", "snip"),
+    "optimizer": ("optimizer._target_", "dps.stack.sgd.SGD", ("sgd", "momentum", "nesterov")),
+    "lr_schedule": ("lr_schedule._target_", "dps.stack.schedules.constant", ("constant",)),
+    "pruning": ("pruning.criterion._target_", "dps.pruning.snip", ("snip",)),
 }
 METAPARAMETERS = ("lr", "momentum")
 WHY = "dps-bench trains nothing else the plain way"
@@ -19,7 +19,10 @@ WHY = "dps-bench trains nothing else the plain way"
 def refuse_incomparable(cfg: DictConfig) -> None:
     """ValueError that names the first option by which the two ways would train, or judge, differently."""
     for group, (option, target, choices) in GROUPS.items():
-        require(OmegaConf.select(cfg, option) == target, group, cfg.names[group], f"{choices}: {WHY}")
+        value, name = OmegaConf.select(cfg, option), cfg.names[group]
+        named = " or ".join(", ".join(choices).rsplit(", ", 1))
+        require(value == target or name in choices, group, name, f"{named}: {WHY}")
+        require(value == target, option, value, f"{target}: {WHY}")
     for option, only in {"callbacks.goal._target_": "callbacks.Goal", "trainer.devices": 1}.items():
         require((value := OmegaConf.select(cfg, option)) == only, option, value, f"{only}: {WHY}")
     searched = Study.parse(with_values(cfg, metaparameters(cfg, 1)))
