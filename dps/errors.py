@@ -27,6 +27,7 @@ UNFIT = {  # what OmegaConf says, and what would be right
     "Cannot merge DictConfig": "a mapping",
 }
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EEXIST, errno.ENOTDIR)
+ELSEWHERE = ": name another folder with hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER in a sweep"  # which dps has
 SIMILAR = 0.8  # of two options, by difflib's ratio, so that one may be meant by the other
 EXTRAS = {"joblib": "joblib", "ray": "ray", "submitit_local": "submitit", "submitit_slurm": "submitit"}  # of launchers
 
@@ -44,7 +45,8 @@ def stop(name: str, error: Exception) -> NoReturn:
     """End the process with the error in one sentence; raised in a job, Hydra adds nothing to it."""
     if SHOW_TRACEBACK:
         raise error
-    sys.exit(f"{name}: {one_line(error)}")
+    said = one_line(error)
+    sys.exit(f"{name}: {said if name == 'dps' else said.removesuffix(ELSEWHERE)}")
 
 
 def one_line(error: BaseException) -> str:
@@ -57,12 +59,16 @@ def one_line(error: BaseException) -> str:
     if composing := _composing(error, text):
         return composing
     if isinstance(error, OSError) and error.filename:
-        where = os.path.abspath(error.filename)
-        if error.errno in UNWRITABLE:
-            other = "name another folder with hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER in a sweep"
-            return f"{where} cannot be written ({error.strerror}): {other}"
-        return f"{where}: {error.strerror}"
+        return _of_file(error, os.path.abspath(error.filename))
     return (text or type(error).__name__) + _place(error)
+
+
+def _of_file(error: OSError, where: str) -> str:
+    if os.path.exists(where) and not os.access(where, os.R_OK):
+        return f"{where} cannot be read ({error.strerror})"
+    if error.errno in UNWRITABLE:
+        return f"{where} cannot be written ({error.strerror}){ELSEWHERE}"
+    return f"{where}: {error.strerror}"
 
 
 def _place(error: BaseException) -> str:

@@ -170,6 +170,25 @@ def test_running_and_missing_studies_are_named_and_left_out_of_the_fit(sweep: Pa
     assert "batch_size=64 sparsity=" not in sentences and "sparsity=0.9" not in sentences
 
 
+def test_a_study_of_another_criterion_that_was_begun_hides_none_that_is_absent(sweep: Path, tmp_path: Path) -> None:
+    study(tmp_path / "random", 4, 0.9, [432], pruning="random")
+    configure(begun := study(tmp_path / "random", 64, 0.9, [432], pruning="random"), [])
+    (begun / "trials.csv").unlink()
+    (begun / "trials=0-0.ckpt").touch()
+    (sweep / "batch_size=64,sparsity=0.9" / "trials.csv").unlink()
+    sentences = [one for one in gather([sweep, tmp_path / "random"]).missing if "at batch_size=64" in one]
+    assert sentences == ["w with goal.error=0.02 has no study at batch_size=64 sparsity=0.9 pruning=snip."]
+
+
+def test_a_trial_of_a_huge_number_is_no_point_of_a_sweep(tmp_path: Path) -> None:
+    path = study(tmp_path, 4, 0, [64, 128])
+    frame = records.read(path)
+    frame["trial"] = [0, 5_000_000_000]
+    frame.to_csv(path / "trials.csv", index=False)
+    configure(path, [], trial=[0, 5_000_000_000])
+    assert study_folder.read(path).searched == [] and gather([path]).studies["trials"].tolist() == [2]
+
+
 def test_a_study_with_trials_to_come_is_running(tmp_path: Path) -> None:
     path = study(tmp_path, 4, 0, [64, math.inf])
     configure(path, [], trial=[0, 1, 2, 3])

@@ -17,9 +17,9 @@ from dps.analysis.columns import STUDY
 from dps.analysis.confirmed import confirmed
 from dps.analysis.results import gather
 from dps.confirm import main
-from dps.confirm.confirmation import FIRST_FRESH
 from dps.confirm.plan import plan
 from dps.engine import fit
+from dps.engine.options import FIRST_FRESH
 from dps.storage import confirmations, records
 
 # else measured, and not the same in two folders
@@ -221,6 +221,27 @@ def test_runs_of_something_else_are_refused_without_their_table_too(
     assert done.code == 1 and said in done.stderr and len(done.stderr.splitlines()) == 1
     assert done.stderr.endswith(f"remove {copy / 'confirm.csv'} and {copy / 'confirm'}/\n")
     assert not (copy / "confirm.csv").exists()
+
+
+def test_a_folder_beside_the_seeds_is_left_alone(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_to_train(monkeypatch)
+    shutil.copytree(whole, copy := tmp_path / whole.name)
+    (copy / "confirm" / "seed=old").mkdir()
+    assert confirm(copy, *TYPED).code == 0
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_what_to_do(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*paths: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    refuse_to_train(monkeypatch)
+    monkeypatch.setattr(os, "replace", fail)
+    done = confirm(folder, *TYPED)
+    assert done.code == 1 and done.stderr.endswith(
+        f"cannot be written (Permission denied); copy {folder} to where it can be written\n"
+    )
 
 
 def test_a_search_with_other_best_trials_is_refused(folder: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:

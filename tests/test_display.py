@@ -107,7 +107,7 @@ def test_another_process_goes_on_drawing_where_this_one_was(screen: io.StringIO)
         with display.handed_over() as shown:
             before = screen.getvalue()
             assert before.endswith(("\x1b[?25h", "\x1b[2K"))  # the terminal is free
-            assert shown is not None and shown.sweep is sweep and shown.study_begun is not None
+            assert shown is not None and shown.sweep is sweep and shown.study is not None
         assert screen.getvalue() != before
     assert sweep.studies_over == 1
 

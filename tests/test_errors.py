@@ -1,4 +1,6 @@
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -103,3 +105,18 @@ def test_an_error_without_words_is_named() -> None:
 def test_a_file_is_named_with_what_can_be_done(error: OSError, said: str) -> None:
     assert errors.one_line(error).startswith(said)
     assert ("hydra.run.dir" in errors.one_line(error)) == ("written" in said)
+
+
+def test_only_dps_is_told_to_name_another_folder() -> None:
+    for name, ends in (("dps", "hydra.sweep.dir=FOLDER in a sweep"), ("dps-confirm", "(Permission denied)")):
+        with pytest.raises(SystemExit) as stopped:
+            errors.stop(name, PermissionError(13, "Permission denied", "/a/b"))
+        assert str(stopped.value).startswith(f"{name}: /a/b cannot be written") and str(stopped.value).endswith(ends)
+
+
+def test_what_cannot_be_read_is_told_from_what_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.R_OK)
+    error = PermissionError(13, "Permission denied", str(tmp_path))
+    assert errors.one_line(error) == f"{tmp_path} cannot be read (Permission denied)"

@@ -90,6 +90,27 @@ def test_masks_of_any_module_keep_the_largest_sensitivities(training: bool) -> N
         assert torch.equal(mask[clear], (scores[name] > least)[clear])
 
 
+class Tokens(nn.Module):
+    """A network for numbers of words, with a buffer of fractions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.dense = nn.Embedding(10, 8), nn.Linear(8, 3)
+        self.register_buffer("places", torch.linspace(0, 0.9, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.dense(self.embedding(x) * self.places)
+        return logits
+
+
+def test_masks_of_a_module_that_takes_integers() -> None:
+    module, inputs, labels = Tokens(), torch.arange(40) % 10, torch.arange(40) % 3
+    kept = dps.masks(module, inputs, labels, 0.5)["dense.weight"]
+    F.cross_entropy(module(inputs), labels).backward()
+    gradient = module.dense.weight.grad
+    assert gradient is not None and kept.any() and not kept[gradient == 0].any()
+
+
 def test_masks_are_those_of_a_study() -> None:
     images, labels = torch.rand(12, 1, 28, 28, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 10
     model = StackedModel(SimpleCNN, images)
@@ -175,6 +196,8 @@ def test_a_study_of_a_sweep_is_what_the_command_makes_of_it(place: Path, monkeyp
         ({"overrides": ["trial=3"], "trials": 2}, "trial"),
         ({"overrides": ["logger"]}, "logger"),
         ({"overrides": "batch_size=8"}, "overrides=batch_size=8 must be a list of texts"),
+        ({"overrides": ["max_steps=interval(10,20)"], "trials": 2}, "max_steps takes no interval: only metaparameters"),
+        ({"overrides": ["+hydra.callbacks.x._target_=builtins.print"]}, r"hydra\.callbacks\.x\._target_=builtins"),
         ({"trials": 0}, "trials=0 must be an integer from 1 to 1000000, or None"),
         ({"config_dir": "absent"}, "config_dir=absent must be a folder"),
     ],
@@ -184,6 +207,15 @@ def test_what_the_command_refuses_is_a_value_error(place: Path, given: dict[str,
         dps.run(**given)
     assert "\n" not in str(caught.value)
     assert not list(place.rglob("trials.csv"))
+
+
+def test_a_package_of_the_same_name_is_not_taken_for_that_of_the_configurations(place: Path) -> None:
+    (place / "conf").mkdir()
+    (place / "conf" / "__init__.py").touch()
+    code = "import dps, torch\nprint(*dps.masks(torch.nn.Linear(2, 2), torch.eye(2), torch.arange(2), 0.5))\ndps.run()"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.stdout == "weight bias\n"
+    assert f"ValueError: the name conf stands for {place / 'conf' / '__init__.py'}, not for" in done.stderr
 
 
 def test_an_interrupted_study_goes_on(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -398,7 +398,7 @@ def test_files_of_the_studies_are_linked_from_where_the_page_lies(tmp_path: Path
     assert files == [*(f"../{name}" for name in names), "../../sweep.log"]
     (elsewhere, *_) = links.of_study(folder, tmp_path / "out" / "report")
     assert elsewhere == links.Link("dps.log", "../batch_size=16,sparsity=0.0%20%231/dps.log")
-    assert facts(made_up)[-1] == "last recorded 2001-09-09"
+    assert facts(made_up)[-1] == "files last changed 2001-09-09"
 
 
 def test_the_run_of_a_sweep_is_linked_where_it_is_on_the_web(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ MODEL = """
 import torch.nn.functional as F
 from torch import nn
 from own_network.parts import activation
+from own_network.settings import OFFSET
 
 class Own(nn.Module):
     def __init__(self):
@@ -22,8 +23,10 @@ class Own(nn.Module):
         self.dense = nn.Linear(784, 10)
 
     def forward(self, x):
-        return self.dense(activation(x.flatten(1)))
+        from .late import scaled
+        return self.dense(scaled(activation(x.flatten(1)))) + OFFSET
 """
+LATE = "def scaled(x):\n    from . import factors\n    return x * factors.FACTOR\n"
 PARTS = "import torch\n\ndef activation(x):\n    return torch.{}(x)\n"
 
 
@@ -35,6 +38,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "__init__.py").touch()
     (folder / "network.py").write_text(MODEL)
     (folder / "parts.py").write_text(PARTS.format("relu"))
+    (folder / "settings.py").write_text("OFFSET = 0.5\n")
+    (folder / "late.py").write_text(LATE)
+    (folder / "factors.py").write_text("FACTOR = 0.5\n")
     monkeypatch.syspath_prepend(str(folder.parent))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     return folder
@@ -55,13 +61,22 @@ def test_it_is_the_text_of_the_module_and_of_what_it_draws_on_in_its_package() -
     assert "def mean_gradients(" in source(snip)
 
 
-@pytest.mark.parametrize("changed", ["network.py", "parts.py"])
+@pytest.mark.parametrize("changed", ["network.py", "parts.py", "settings.py", "late.py", "factors.py"])
 def test_it_changes_with_a_module_under_the_same_name(package: Path, changed: str) -> None:
     before = source(loaded().Own)
     assert source(loaded().Own) == before
     path = package / changed
-    path.write_text(path.read_text().replace("relu", "tanh").replace("flatten(1)", "flatten(1) + 1"))
-    assert source(loaded().Own) != before
+    for old, new in (("relu", "tanh"), ("flatten(1)", "flatten(1) + 1"), ("0.5", "0.25"), ("x * ", "2 * x * ")):
+        path.write_text(path.read_text().replace(old, new))
+    own = loaded().Own
+    assert source(own) != before
+    assert "own_network.late" not in sys.modules and "own_network.factors" not in sys.modules  # nothing of it is run
+
+
+def test_what_cannot_be_imported_is_left_out(package: Path) -> None:
+    before = source(loaded().Own)
+    (package / "late.py").write_text("from ....nothing import x\nimport no_such.module, math\ndef scaled(:\n")
+    assert "def scaled(:" in source(loaded().Own) != before
 
 
 def test_scores_are_computed_again_where_the_models_code_changed(

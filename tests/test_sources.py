@@ -1,4 +1,5 @@
 import hashlib
+import os
 import pickle
 import struct
 from pathlib import Path
@@ -205,6 +206,19 @@ def test_image_folder_is_decoded_once(tmp_path: Path, monkeypatch: pytest.Monkey
     assert decoded
 
 
+def test_two_image_folders_of_the_same_names_sizes_and_times_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DPS_CACHE", str(tmp_path / "cache"))
+    for shade, name in ((10, "some"), (20, "others")):
+        for image in (tmp_path / name / part / "cat" / "0.bmp" for part in ("train", "test")):
+            image.parent.mkdir(parents=True)
+            Image.new("RGB", (4, 4), (shade, shade, shade)).save(image)
+            os.utime(image, (0, 0))
+    found = [sources.image_folder(str(tmp_path), name).train.unique().tolist() for name in ("some", "others")]
+    assert found == [[10], [20]]
+
+
 def test_image_folder_survives_a_damaged_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DPS_CACHE", str(tmp_path / "cache"))
     write_images(tmp_path / "pets")
@@ -232,9 +246,12 @@ def test_image_folder_errors_are_one_sentence(tmp_path: Path, monkeypatch: pytes
     Image.new("RGB", (5, 4)).save(odd)
     with pytest.raises(ValueError, match=r"dog/1\.png has the shape \(4, 5, 3\) where \(4, 4, 3\) is expected"):
         sources.image_folder(str(tmp_path), "more")
-    odd.write_bytes(odd.read_bytes()[:20])
-    with pytest.raises(ValueError, match=r"dog/1\.png is not an image that can be read"):
-        sources.image_folder(str(tmp_path), "more")
+    Image.new("RGB", (4, 4)).save(odd)
+    whole = odd.read_bytes()
+    for damaged in (whole[:20], whole.replace(b"IDAT", b"\x01DAT")):
+        odd.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"dog/1\.png is not an image that can be read"):
+            sources.image_folder(str(tmp_path), "more")
 
 
 @pytest.mark.parametrize(("load", "name"), [(sources.mnist, "MNIST"), (sources.fashion_mnist, "FashionMNIST")])

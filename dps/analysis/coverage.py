@@ -76,12 +76,13 @@ def grids(studies: pd.DataFrame) -> Iterator[Grid]:
 def absent(studies: pd.DataFrame, begun: Collection[tuple[object, ...]]) -> list[str]:
     """A sentence for each place of a grid at which no study was even begun.
 
-    `begun` has the workload, goal error, sparsity, batch size and replicate of studies without a recorded trial.
+    `begun` has the workload, goal error, sparsity, criterion (empty where dense), batch size and replicate of studies
+    without a recorded trial.
     """
     sentences = []
     for grid in grids(studies):
         for (sparsity, pruning), batch_size, replicate in grid.missing:
-            if (grid.workload, grid.goal_error, sparsity, batch_size, replicate) not in begun:
+            if (grid.workload, grid.goal_error, sparsity, pruning, batch_size, replicate) not in begun:
                 network = f"sparsity={sparsity:g}" + (f" pruning={pruning}" if pruning else "")
                 network += f" replicate={replicate}" if replicate else ""
                 sentences.append(

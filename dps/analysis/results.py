@@ -141,9 +141,13 @@ def _running(studies: Sequence[StudyFolder]) -> list[str]:
 
 def _begun(studies: Sequence[StudyFolder]) -> set[tuple[object, ...]]:
     """The studies without a recorded trial, as coverage.absent takes them."""
-    keys = ("workload", "goal.error", "sparsity", "batch_size", "replicate")
-    configs = [{"replicate": 0, **study.config} for study in studies if study.trials.empty]
-    return {tuple(config.get(key) for key in keys) for config in configs}
+    return {_place({"replicate": 0, **study.config}) for study in studies if study.trials.empty}
+
+
+def _place(config: Mapping[str, Any]) -> tuple[object, ...]:
+    criterion = "" if config.get("sparsity") == 0 else config.get("names.pruning")
+    head, tail = ("workload", "goal.error", "sparsity"), ("batch_size", "replicate")
+    return (*map(config.get, head), criterion, *map(config.get, tail))
 
 
 def _without_space(studies: pd.DataFrame) -> list[str]:

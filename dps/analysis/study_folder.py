@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dps.protocol.kinds import SEEDS_OF_A_REPLICATE
 from dps.protocol.metaparameters import Metaparameter, declared
 from dps.protocol.space import Dimension, parse, sample
 from dps.storage import checkpoints, configurations, confirmations, environments, ownership, records
@@ -52,6 +53,8 @@ class StudyFolder:
         if not dimensions or any(self._column(dimension) not in self.trials for dimension in dimensions):
             return []
         numbers = self.trials["trial"].to_numpy(int)
+        if numbers.max() >= SEEDS_OF_A_REPLICATE:  # more than a sweep has
+            return []
         points = sample(dimensions, 0, numbers.max() + 1, self.first["replicate"])
         agree = [
             np.allclose(

@@ -16,8 +16,12 @@ from dps.engine.study import Study
 
 def run_command_line() -> None:
     """Measure what the command line asks for."""
+    errors.run_command("dps-bench", _guarded)
+
+
+def _guarded() -> None:
     with hydras_part.guarded():
-        errors.run_command("dps-bench", _bench)
+        _bench()
 
 
 @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="bench")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +13,11 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from dps.analysis.confirmed import summary
+from dps.engine.options import FIRST_FRESH
 from dps.engine.recorded import trained_again
 from dps.engine.run import run
 from dps.engine.study import Study
 from dps.storage import confirmations, files, records
-
-FIRST_FRESH = 1_000_000  # the replicate of the first fresh seed: more than any search has
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,10 @@ class Confirmation:
 
         ValueError where what was typed is wrong.
         """
+        folder = confirmations.run_folder(self.folder, seed)
         cfg = trained_again(
             self.cfg,
-            confirmations.run_folder(self.folder, seed),
+            folder,
             self.configurations,
             trial=list(range(len(self.configurations))),
             seed=0,
@@ -47,7 +48,8 @@ class Confirmation:
             race=False,
             max_steps=self.max_steps,
         )
-        return replace(Study.parse(cfg), elsewhere=self._remedy)
+        elsewhere = self._remedy if folder.exists() else f"copy {self.folder} to where it can be written"
+        return replace(Study.parse(cfg), elsewhere=elsewhere)
 
     def train(self, seed: int, overrides: Sequence[str]) -> None:
         """Train what is missing of a fresh seed, and bring confirm.csv up to date."""
@@ -97,7 +99,8 @@ class Confirmation:
 
     def _seeds_begun(self) -> list[int]:
         there = (self.folder / confirmations.FOLDER).glob("seed=*")
-        return sorted(int(path.name.removeprefix("seed=")) for path in there)
+        seeds = [path.name.removeprefix("seed=") for path in there]
+        return sorted(int(seed) for seed in seeds if re.fullmatch("[0-9]+", seed))
 
     def _runs(self, seed: int) -> pd.DataFrame:
         return records.read(confirmations.run_folder(self.folder, seed))

@@ -87,14 +87,14 @@ def cifar10(root: str, download: bool = False) -> Images:
 def image_folder(root: str, folder: str) -> Images:
     """Return the images of <root>/<folder>/train and /test, one sub-folder per class, as RGB (N, 3, H, W).
 
-    Decoded once: the tensors are kept in the cache until a file's name, size or time of change differs.
+    Decoded once: the tensors are kept in the cache until the folder, or a file's name, size or time of change, differs.
 
     Raises:
         ValueError: a folder is missing, the classes are missing or differ, or an image is damaged or differs in size.
     """
     base = _absolute(root) / folder
     listing = [f"{name}:{size}:{changed}" for name, size, changed in sorted(_files(base, root, folder))]
-    path = cache.folder() / f"image_folder-{cache.digest(*listing)}.npz"
+    path = cache.folder() / f"image_folder-{cache.digest(str(base), *listing)}.npz"
     arrays = cache.load(path)
     if arrays is None:
         arrays = _decode(base, root)
@@ -227,7 +227,7 @@ def _pixels(part: torchvision_datasets.ImageFolder, shape: tuple[int, ...], titl
 def _image(part: torchvision_datasets.ImageFolder, i: int) -> np.ndarray[Any, Any]:
     try:
         return np.asarray(part[i][0])
-    except OSError as error:
+    except Exception as error:  # whatever follows from the byte that is wrong
         raise ValueError(
             f"data.root: {part.samples[i][0]} is not an image that can be read: delete or replace it"
         ) from error

@@ -55,11 +55,16 @@ def _check_surroundings() -> None:
     for name in os.environ:
         if name.startswith("PL_TRAINER_"):  # Lightning takes them for arguments of its trainer
             raise ValueError(f"the environment variable {name} would change what is trained: unset it")
-    ours, found = Path(__file__).parents[2], importlib.util.find_spec("callbacks")
-    if found is None or found.origin is None or not Path(found.origin).is_relative_to(ours / "callbacks"):
+    refuse_stand_in("callbacks")
+
+
+def refuse_stand_in(name: str) -> None:
+    """ValueError where a file of the user's is imported in place of a package that lies beside that of dps."""
+    ours, found = Path(__file__).parents[2] / name, importlib.util.find_spec(name)
+    if found is None or found.origin is None or not Path(found.origin).is_relative_to(ours):
         other = "nothing" if found is None else found.origin
         raise ValueError(
-            f"the name callbacks stands for {other}, not for the package of dps: rename that file, or move it away"
+            f"the name {name} stands for {other}, not for the package of dps: rename that file, or move it away"
         )
 
 

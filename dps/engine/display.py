@@ -36,14 +36,20 @@ class Position(NamedTuple):
     doing: str
 
 
+class Running(NamedTuple):
+    """A study that runs, and when it began."""
+
+    title: str
+    begun: float
+
+
 @dataclass
 class Shown:
     """What is known of what runs, in times of time.monotonic, which all processes of a machine share."""
 
     sweep: Sweep | None = None
     begun: float = field(default_factory=time.monotonic)
-    title: str = ""
-    study_begun: float | None = None
+    study: Running | None = None
 
 
 class _Display:
@@ -78,13 +84,14 @@ class _Display:
         table.add_column(no_wrap=True, overflow="ellipsis")
         if self.shown.sweep is not None:
             table.add_row(self._sweep_line(self.shown.sweep, now))
-        if self.shown.study_begun is not None:
-            table.add_row(Text(self.shown.title))
-            table.add_row(self._study_line(now))
+        if (study := self.shown.study) is not None:  # once: it may end meanwhile, in the thread that trains
+            table.add_row(Text(study.title))
+            table.add_row(self._study_line(now - study.begun, now))
         return table
 
     def _sweep_line(self, sweep: Sweep, now: float) -> Table:
-        left = sweep.seconds_left(now - (self.shown.study_begun or now))
+        study = self.shown.study
+        left = sweep.seconds_left(0 if study is None else now - study.begun)
         words = [f"{sweep.studies_over} of {sweep.studies} studies", durations.exact(now - self.shown.begun)]
         if left is not None:
             seconds, known = left
@@ -93,9 +100,8 @@ class _Display:
         line.add_row(ProgressBar(sweep.studies, sweep.studies_over, width=12), Text(", ".join(words)))
         return line
 
-    def _study_line(self, now: float) -> Text:
-        assert self.shown.study_begun is not None
-        words = [durations.exact(now - self.shown.study_begun)]
+    def _study_line(self, seconds: float, now: float) -> Text:
+        words = [durations.exact(seconds)]
         if (position := self.position) is None:
             return Text(", ".join(["preparing", *words]))
         at = position()
@@ -133,14 +139,14 @@ def study(title: str, number: int | None) -> Iterator[None]:
         yield
         return
     shown, begun, seconds = display.shown, time.monotonic(), None
-    shown.title, shown.study_begun = title, begun
+    shown.study = Running(title, begun)
     if shown.sweep is not None and number is not None:
         shown.sweep.begin(number)
     try:
         yield
         seconds = time.monotonic() - begun
     finally:
-        display.position, shown.study_begun = None, None
+        display.position, shown.study = None, None
         if shown.sweep is not None:
             shown.sweep.end(seconds)
 

@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from dps.engine import targets
-from dps.engine.check import plain
+from dps.engine.check import plain, refuse_stand_in
 
 HOLDS = {
     "hydra.callbacks": ("hydra.experimental.callbacks",),
@@ -28,6 +28,7 @@ def guarded() -> Iterator[None]:
     """Within it, what Hydra composes is looked at before Hydra calls or sets anything that stands in it."""
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
+    refuse_stand_in("conf")  # which Hydra imports by its name
     compose = ConfigLoaderImpl.load_configuration
 
     def composed(loader: ConfigLoaderImpl, *given: Any, **options: Any) -> DictConfig:

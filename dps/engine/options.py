@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal, NewType
 
 from pydantic import Field
 
-from dps.protocol.kinds import LARGEST, Fraction, Natural, Positive, PositiveNumber
+from dps.protocol.kinds import LARGEST, SEEDS_OF_A_REPLICATE, Fraction, Natural, Positive, PositiveNumber
 
-SEEDS_OF_A_REPLICATE = 1_000_000
-REPLICATES = 2 * SEEDS_OF_A_REPLICATE  # of searches and confirmations together, each with data of its own
+FIRST_FRESH = 1_000_000  # the replicate of the first fresh seed of a confirmation: more than any search has
+REPLICATES = 2 * FIRST_FRESH  # of searches and confirmations together, each with data of its own
 
 Part = NewType("Part", dict[str, Any])
 Seed = Annotated[int, Field(ge=0, lt=SEEDS_OF_A_REPLICATE)]
@@ -84,7 +84,7 @@ class Options:
         Field(description=f"an integer from 0 to {SEEDS_OF_A_REPLICATE - 1}, or a list of them"),
     ]
     seed_data: Natural
-    replicate: Annotated[int, Field(ge=0, lt=REPLICATES, description="an integer from 0 on")]
+    replicate: Annotated[int, Field(ge=0, lt=REPLICATES, description=f"an integer from 0 to {REPLICATES - 1}")]
     race: Annotated[
         bool | Positive,
         Field(description="true, false or a positive integer, the number of trials that reach the goal"),

@@ -13,6 +13,7 @@ CHOSEN = (*GROUPS.values(), "workload", "space", "callbacks", "trainer", "logger
 # By option of Hydra's own: its one value, and why.
 HYDRAS = {
     "hydra.output_subdir": ("null", "dps writes .hydra/ itself, once it is sure that the folder is this study's"),
+    "hydra.job.name": ("dps", "the log of a study is dps.log"),
     "hydra.job.chdir": ("false", "dps stays in the folder where it is typed, from which data.root is read"),
 }
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")  # which, empty, would be the folder where the command is typed

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from dps.engine import check, devices
-from dps.engine.options import SEEDS_OF_A_REPLICATE
+from dps.protocol.kinds import SEEDS_OF_A_REPLICATE
 from dps.protocol.metaparameters import TABLE, Metaparameter, declared
 from dps.protocol.values import is_int, require
 from dps.storage import configurations, environments, ownership, records, trial_rows

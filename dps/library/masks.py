@@ -4,7 +4,7 @@ Shapes: N examples, C classes.
 """
 
 from collections.abc import Callable
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
@@ -18,6 +18,7 @@ from dps.protocol.values import require
 from dps.pruning import Unpruned, kept_parameters, refusal
 from dps.pruning import masks as masks_of
 
+CRITERIA = Path(__file__).parents[2] / "conf" / "pruning"
 Criterion = Callable[[Unpruned], Weights]
 
 
@@ -72,7 +73,7 @@ class _AsItIs:
 
 
 def _of_name(name: str) -> Criterion:
-    there = {file.name.removesuffix(".yaml"): file for file in files("conf").joinpath("pruning").iterdir()}
+    there = {file.stem: file for file in CRITERIA.glob("*.yaml")}
     require(name in there, "criterion", name, f"one of {', '.join(sorted(there))}, or a function")
     chosen: Any = OmegaConf.create(there[name].read_text())
     made: Criterion = instantiate(chosen.criterion, _partial_=True)

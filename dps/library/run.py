@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,10 +25,11 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from dps import signals
+from dps.engine import hydras_part
 from dps.engine.composed import run_composed
-from dps.engine.options import SEEDS_OF_A_REPLICATE
 from dps.engine.overrides import understood
 from dps.errors import one_line
+from dps.protocol.kinds import SEEDS_OF_A_REPLICATE
 from dps.protocol.values import is_int, require
 from dps.storage import records
 from hydra_plugins.dps_sobol import grid
@@ -93,8 +95,10 @@ def _of_sweep(hydra: Hydra, overrides: list[str], trials: int) -> list[str]:
     command = grid.read(overrides, hydra.config_loader)
     for key, values in command.grid.items():
         raise ValueError(f"{key}={','.join(values)} asks for {len(values)} studies: dps.run runs one")
-    cfg = hydra.compose_config("config", command.fixed, RunMode.RUN)
-    (share,) = grid.trial_overrides(grid.dimensions(command, cfg), 0, trials, trials)
+    compose = partial(hydra.compose_config, "config", run_mode=RunMode.RUN)
+    dimensions = grid.dimensions(command, cfg := compose(command.fixed))
+    grid.check(dimensions, cfg, command.fixed, compose, hydra.config_loader.get_group_options("space"))
+    (share,) = grid.trial_overrides(dimensions, 0, trials, trials)
     return command.fixed + share
 
 
@@ -110,7 +114,8 @@ def _hydra(config_dir: str | os.PathLike[str] | None) -> Iterator[Hydra]:
             folder = os.path.abspath(config_dir)
             require(os.path.isdir(folder), "config_dir", config_dir, "a folder")
             places.prepend("command-line", f"file://{folder}", SearchPathQuery(provider="schema"))
-        yield Hydra("dps", ConfigLoaderImpl(places))
+        with hydras_part.guarded():
+            yield Hydra("dps", ConfigLoaderImpl(places))
     finally:
         version.VersionBase.instance().version_base = base
         runtime.set("name", name)

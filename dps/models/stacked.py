@@ -160,5 +160,6 @@ def _are_close(some: Tensor, others: Tensor) -> bool:
 
 
 def constant(buffer: Tensor, images: Tensor) -> Tensor:
-    """The buffer where the images are and, if it holds fractions, in their precision."""
-    return buffer.to(images) if buffer.is_floating_point() else buffer.to(images.device)
+    """The buffer where the images are and, if both hold fractions, in their precision."""
+    both = buffer.is_floating_point() and images.is_floating_point()
+    return buffer.to(images) if both else buffer.to(images.device)

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 LARGEST = 2**63 - 1  # of the integers of 64 bits
+SEEDS_OF_A_REPLICATE = 1_000_000  # and so its trials at most
 
 Positive = Annotated[int, Field(gt=0, le=LARGEST, description="a positive integer")]
 Natural = Annotated[int, Field(ge=0, le=LARGEST, description="an integer from 0 on")]

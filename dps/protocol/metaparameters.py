@@ -57,8 +57,8 @@ class Metaparameter:
 
     def check(self, value: Any) -> None:
         """ValueError unless the value is of the type and in the range."""
-        of_type = is_int(value) if self.type is int else is_number(value)
         require(not is_int(value) or abs(value) <= LARGEST, self.option, value, f"at most {LARGEST}")
+        of_type = is_int(value) if self.type is int else is_number(value)
         require_typed(of_type and contains(self.range, value), self.option, value, self.wanted)
 
 

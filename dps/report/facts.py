@@ -20,7 +20,7 @@ def facts(results: Results) -> list[str]:
         f"{len(results.studies)} {'study' if len(results.studies) == 1 else 'studies'}",
         f"{results.studies['trials'].sum()} trials",
         f"{seconds:,.0f} s of training and goal checks" if seconds > 0 else "",
-        f"last recorded {recorded}" if recorded else "",
+        f"files last changed {recorded}" if recorded else "",
         ", ".join(versions),
         _all(known.get("device", ())),
     ]

@@ -54,7 +54,7 @@ def on_the_web(url: str) -> str:
 
 
 def recorded(folders: Iterable[Path]) -> str:
-    """The day (UTC) on which the last trial of the studies was recorded; "" where no record is there."""
+    """The day (UTC) on which a record of the studies was last written, or copied; "" where none is there."""
     paths = [folder / records.FILE for folder in folders]
     times = [path.stat().st_mtime for path in paths if path.exists()]
     return f"{datetime.fromtimestamp(max(times), UTC):%Y-%m-%d}" if times else ""

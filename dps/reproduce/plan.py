@@ -11,9 +11,9 @@ from omegaconf import DictConfig
 from dps.analysis import study_folder
 from dps.analysis.replicates import finished_studies, home
 from dps.analysis.study_folder import RECORDS, StudyFolder
-from dps.engine.options import SEEDS_OF_A_REPLICATE
 from dps.engine.recorded import configuration, refuse_unused, trained_again
 from dps.engine.study import Study
+from dps.protocol.kinds import SEEDS_OF_A_REPLICATE
 from dps.reproduce.reproduction import Reproduction
 from dps.stack import shape
 from dps.storage import records

@@ -22,8 +22,9 @@ class StackOptimizer(torch.optim.Optimizer, ABC):
     """An optimizer with one parameter group for each slice of the stack; `update` says how a weight moves.
 
     Metaparameters, `lr` among them, and the lists that `lr_schedule` binds, hold one value for each of the R rows; None
-    stands for doing without. A row that holds no trial has the idle values of its metaparameters, and stays where it
-    is. A pruned weight is zero, and so is its gradient: `update` must leave it there, and then its memory is zero too.
+    stands for doing without. A row that holds no trial has a learning rate of zero, whatever else it has, and stays
+    where it is. A pruned weight is zero, and so is its gradient: `update` must leave it there, and then its memory is
+    zero too.
     """
 
     held_in: torch.dtype | None = None  # of the metaparameters; None: as the weights

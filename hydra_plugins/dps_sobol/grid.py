@@ -2,7 +2,7 @@
 # Hydra's plugin scan fails on a dataclass whose annotations are postponed to strings: no `from __future__` import here.
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -82,8 +82,24 @@ def dimensions(command: CommandLine, cfg: DictConfig) -> list[Dimension]:
     return found
 
 
-def refuse_unsearched(found: Sequence[Dimension], cfg: DictConfig) -> None:
-    """ValueError where a dimension is of no metaparameter, or of an integer one in other numbers."""
+def check(
+    found: Sequence[Dimension],
+    cfg: DictConfig,
+    study: Sequence[str],
+    compose: Callable[[list[str]], DictConfig],
+    spaces: Sequence[str],
+) -> None:
+    """ValueError where a dimension is of no metaparameter that `cfg` has, or of an integer one in other numbers.
+
+    `study` are the overrides of which `cfg` is composed; of the `spaces` the one that fits it is named.
+    """
+    if missing := missing_key([dimension.key for dimension in found], cfg):
+        if missing not in (cfg.get("space") or {}):
+            raise ValueError(f"{missing} is given an interval, but the configuration has no {missing}")
+        others = [override for override in study if not override.startswith("space=")]
+        fitting = {name: len(keys) for name in spaces if (keys := _fitting(compose([*others, f"space={name}"])))}
+        hint = f"; space={max(fitting, key=fitting.__getitem__)} fits it" if fitting else ""
+        raise ValueError(f"space has the dimension {missing}, but the configuration has no {missing}{hint}")
     known = {one.option: one for one in declared(cfg.get("metaparameters"))}
     for dimension in found:
         if (one := known.get(dimension.key)) is None:
@@ -92,6 +108,12 @@ def refuse_unsearched(found: Sequence[Dimension], cfg: DictConfig) -> None:
         if one.type is int and not dimension.integer:
             written = f"int(interval({dimension.low:g}, {dimension.high:g}))"
             raise ValueError(f"{dimension.key} is searched among numbers that are no integers: write {written}")
+
+
+def _fitting(cfg: DictConfig) -> list[str]:
+    """The keys of a configuration's space, where it has an option for each of them."""
+    keys = [str(key) for key in cfg.space]
+    return keys if missing_key(keys, cfg) is None else []
 
 
 def missing_key(keys: Sequence[str], cfg: DictConfig) -> str | None:

@@ -92,7 +92,7 @@ class SobolSweeper(Sweeper):
         return display.opened(display.Shown(Sweep(jobs)) if is_here else None)
 
     def _jobs(self, command: grid.CommandLine) -> list[list[str]]:
-        from dps.engine.options import SEEDS_OF_A_REPLICATE
+        from dps.protocol.kinds import SEEDS_OF_A_REPLICATE
 
         most = {"trials": SEEDS_OF_A_REPLICATE, "trials_per_job": SEEDS_OF_A_REPLICATE, "replicates": MOST_REPLICATES}
         for name, limit in most.items():
@@ -104,8 +104,7 @@ class SobolSweeper(Sweeper):
             study = [*command.fixed, *(f"{key}={value}" for key, value in point.items())]
             cfg = self._compose(study)
             dimensions = grid.dimensions(command, cfg)
-            self._check_keys([dimension.key for dimension in dimensions], cfg, study)
-            grid.refuse_unsearched(dimensions, cfg)
+            grid.check(dimensions, cfg, study, self._compose, self.config_loader.get_group_options("space"))
             study += grid.folder_override(point, replicate, cfg)
             study += [f"replicate={replicate}"] if replicate else []
             shares = grid.trial_overrides(dimensions, replicate, self.trials, self.trials_per_job or self.trials)
@@ -116,21 +115,6 @@ class SobolSweeper(Sweeper):
 
     def _compose(self, overrides: list[str]) -> DictConfig:
         return self.config_loader.load_sweep_config(self.master_config, overrides)
-
-    def _check_keys(self, keys: list[str], cfg: DictConfig, study: list[str]) -> None:
-        if (missing := grid.missing_key(keys, cfg)) is None:
-            return
-        if missing not in (cfg.get("space") or {}):
-            raise ValueError(f"{missing} is given an interval, but the configuration has no {missing}")
-        others = [override for override in study if not override.startswith("space=")]
-        spaces = {name: self._compose([*others, f"space={name}"]) for name in self._space_names()}
-        fitting = [name for name, other in spaces.items() if grid.missing_key(list(other.space), other) is None]
-        best = max(fitting, key=lambda name: len(spaces[name].space), default=None)
-        hint = f"; space={best} fits it" if best else ""
-        raise ValueError(f"space has the dimension {missing}, but the configuration has no {missing}{hint}")
-
-    def _space_names(self) -> list[str]:
-        return list(self.config_loader.get_group_options("space"))
 
     def _check(self, jobs: list[list[str]]) -> "list[Job]":
         """What there is to do; ValueError where a job is wrong."""
