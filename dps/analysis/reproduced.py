@@ -44,13 +44,8 @@ def compare(
     interval = int(before["interval_steps"].iloc[0])
     reached = [steps for steps in replicates if steps is not None]
     low, high = one_more(reached, interval) if len(reached) == len(replicates) else (math.nan, math.nan)
-    k_stars = _k_star(before), _k_star(after)
+    k_stars = records.k_star(before), records.k_star(after)
     return Comparison(_verdict(*k_stars, otherwise, low, high, same_software), *k_stars, otherwise, len(old), low, high)
-
-
-def _k_star(trials: pd.DataFrame) -> int | None:
-    best = records.best(trials)
-    return None if best is None else int(best["steps_to_result"])
 
 
 def _verdict(

@@ -35,8 +35,7 @@ class Run:
     @property
     def steps_to_result(self) -> int | None:
         """K*, None where no trial reached the goal."""
-        best = records.best(self.frame)
-        return None if best is None else int(best["steps_to_result"])
+        return records.k_star(self.frame)
 
 
 def metaparameters(cfg: DictConfig, trials: int) -> dict[str, list[Any]]:

@@ -44,8 +44,7 @@ def _planned(
     group: Sequence[StudyFolder], count: int, times: float | None, overrides: Sequence[str]
 ) -> Confirmation | None:
     """A study's confirmation; None where no trial of it reached the goal."""
-    best = [records.best(one.trials) for one in group]
-    k_stars = [None if one is None else int(one["steps_to_result"]) for one in best]
+    k_stars = [records.k_star(one.trials) for one in group]
     if not (reached := [steps for steps in k_stars if steps is not None]):
         return None
     cfg = configuration(group[0].path, overrides)

@@ -116,8 +116,7 @@ class Study:
     def steps_to_result(self) -> int | None:
         """K* of its trials, as far as they are recorded; its folder may hold those of other jobs, too."""
         recorded = records.read(self.folder)
-        best = records.best(recorded[recorded["trial"].isin([trial["trial"] for trial in self.trials])])
-        return None if best is None else int(best["steps_to_result"])
+        return records.k_star(recorded[recorded["trial"].isin([trial["trial"] for trial in self.trials])])
 
     def record(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add rows, each with a trial's number and how it ended, to trials.csv."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from dps.engine.study import Study
 from dps.stages import Stages
@@ -39,11 +39,11 @@ class Job:
         return self.workload != other.workload, self.sparsity != other.sparsity, apart
 
 
-def planned(folder: Path, title: str, cfg: DictConfig, workload: str) -> Job:
-    """The job of a checked configuration, as the study's folder says: one that is all recorded is over."""
-    asked = {cfg.trial} if isinstance(cfg.trial, int) else set(cfg.trial)
-    job = Job(folder, title, workload, cfg.batch_size, cfg.sparsity, len(asked))
-    found = records.read(folder)
+def planned(study: Study, title: str) -> Job:
+    """The job of a study, as its folder says: one that is all recorded is over."""
+    cfg, asked = study.cfg, {trial["trial"] for trial in study.trials}
+    job = Job(study.folder, title, cfg.workload, cfg.batch_size, cfg.sparsity, len(asked))
+    found = records.read(study.folder)
     there = found[found["trial"].isin(asked)]
     job.is_over = len(there) == len(asked)
     if job.is_over:

@@ -99,7 +99,7 @@ def _cell(replicates: Studies) -> Iterator[Text]:
     from rich.text import Text
 
     frames = list(replicates.values())
-    known = [int(best["steps_to_result"]) for study in frames if (best := records.best(study)) is not None]
+    known = [steps for study in frames if (steps := records.k_star(study)) is not None]
     numbers = {int(study["replicate"].iloc[0]) for study in frames}
     if len(known) == len(numbers) == len(frames) > 1:
         from dps.analysis.pooled import geometric_mean

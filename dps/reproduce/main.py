@@ -74,7 +74,7 @@ def _train(studies: Sequence[Reproduction], overrides: Sequence[str]) -> None:
         cfg = one.study.cfg
         title = f"{number} of {len(studies)}  batch_size={cfg.batch_size}, sparsity={cfg.sparsity}"
         title += f", replicate={cfg.replicate}" if cfg.replicate else ""
-        jobs.append(planned(one.study.folder, title, cfg, cfg.workload))
+        jobs.append(planned(one.study, title))
     with display.opened(display.Shown(Sweep(jobs))):
         for number, (job, one) in enumerate(zip(jobs, studies, strict=True)):
             begun, is_new = time.monotonic(), one.missing() > 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dps.storage.files import damaged, read_csv, write_csv
-from dps.storage.trial_rows import COUNTED, DECLARED
+from dps.storage.trial_rows import COUNTED, DECLARED, type_of, value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +55,7 @@ def read(folder: Path) -> pd.DataFrame | None:
     header, lines = found
     rows = [_parsed(path, line, dict(zip(header, values, strict=True))) for line, values in lines]
     dtypes = {int: "Int64", float: "float64"}
-    types = {name: _type(name, [row[name] for row in rows]) for name in header}
+    types = {name: KNOWN.get(name) or type_of([row[name] for row in rows]) for name in header}
     return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtypes[types[name]]) for name in header})
 
 
@@ -80,21 +80,12 @@ def _expected(header: Sequence[str]) -> list[str]:
 
 
 def _parsed(path: Path, line: int, texts: Mapping[str, str]) -> dict[str, float | None]:
-    row: dict[str, float | None] = {}
-    for name, text in texts.items():
-        kind = KNOWN.get(name) or (int if text.lstrip("-").isdecimal() else float)
-        try:
-            row[name] = kind(text) if text else None
-        except ValueError:
-            number = "an integer" if kind is int else "a number"
-            raise damaged(path, f"line {line}, column {name}: {text!r} is not {number}", REMEDY) from None
-        column = COUNTED if KNOWN.get(name) is int else DECLARED
-        if text and (wrong := column.wrong(row[name])):
-            raise damaged(path, f"line {line}, column {name}: {wrong}", REMEDY)
+    try:
+        row: dict[str, float | None] = {name: value(name, text, KNOWN.get(name)) for name, text in texts.items()}
+        for name, one in row.items():
+            column = COUNTED if KNOWN.get(name) is int else DECLARED
+            if one is not None and (wrong := column.wrong(one)):
+                raise ValueError(f"{name}: {wrong}")
+    except ValueError as error:
+        raise damaged(path, f"line {line}, column {error}", REMEDY) from None
     return row
-
-
-def _type(name: str, values: Sequence[float | None]) -> type[float]:
-    """A metaparameter is of integers where all its values are."""
-    known = KNOWN.get(name)
-    return known or (int if all(isinstance(value, int) for value in values) else float)

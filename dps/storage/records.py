@@ -119,6 +119,12 @@ def best(frame: pd.DataFrame) -> pd.Series[Any] | None:
     return None if complete.empty else complete.sort_values(["steps_to_result", "trial"]).iloc[0]
 
 
+def k_star(frame: pd.DataFrame) -> int | None:
+    """K* of the trials of one study, in steps; None where none is complete."""
+    found = best(frame)
+    return None if found is None else int(found["steps_to_result"])
+
+
 def _read_rows(path: Path, shared: Mapping[str, Any] = MappingProxyType({})) -> tuple[tuple[str, ...], list[Row]]:
     """The columns, and the rows in the order of their trials, each with the values that are `shared` by all."""
     if (found := read_csv(path, expected, REMEDY)) is None:

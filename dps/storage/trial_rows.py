@@ -77,10 +77,14 @@ def expected(header: Sequence[str]) -> tuple[str, ...]:
 
 def types(names: Sequence[str], rows: Sequence[Row]) -> dict[str, type[str | float]]:
     """Those of the columns; a declared metaparameter is of integers where all its values are."""
-    declared = [name for name in names if name not in KNOWN]
-    values = {name: [row[name] for row in rows if row[name] is not None] for name in declared}
-    whole = {name: all(isinstance(one, int) and abs(one) < INTEGERS for one in values[name]) for name in declared}
-    return {**TYPES, **{name: int if whole[name] else float for name in declared}}
+    declared = {name: [row[name] for row in rows] for name in names if name not in KNOWN}
+    return {**TYPES, **{name: type_of(values) for name, values in declared.items()}}
+
+
+def type_of(values: Iterable[float | None]) -> type[float]:
+    """int where all that are known are integers that a frame can hold."""
+    whole = (isinstance(one, int) and abs(one) < INTEGERS for one in values if one is not None)
+    return int if all(whole) else float
 
 
 def parsed(texts: Mapping[str, str]) -> Row:
@@ -88,15 +92,22 @@ def parsed(texts: Mapping[str, str]) -> Row:
 
     ValueError, which begins with the column, where they are not of its type or range or do not fit together.
     """
-    row: Row = {}
-    for name, text in ({"replicate": "0"} | dict.fromkeys(ADDED, "") | dict(texts)).items():
-        kind = TYPES.get(name) or (int if text.lstrip("-").isdecimal() else float)
-        try:
-            row[name] = kind(text) if text or kind is str else None
-        except ValueError:
-            raise ValueError(f"{name}: {text!r} is not {NOUNS[kind]}") from None
+    full = {"replicate": "0"} | dict.fromkeys(ADDED, "") | dict(texts)
+    row: Row = {name: value(name, text, TYPES.get(name)) for name, text in full.items()}
     check(row)
     return row
+
+
+def value(name: str, text: str, kind: type[str | float] | None) -> Any:
+    """What a cell of a column of this type holds, None where a number is empty; None: of a declared metaparameter.
+
+    ValueError, which begins with the column, where it is not of that type.
+    """
+    kind = kind or (int if text.lstrip("-").isdecimal() else float)
+    try:
+        return kind(text) if text or kind is str else None
+    except ValueError:
+        raise ValueError(f"{name}: {text!r} is not {NOUNS[kind]}") from None
 
 
 def converted(row: Mapping[str, Any], names: Sequence[str]) -> Row:

@@ -143,7 +143,7 @@ class SobolSweeper(Sweeper):
                 devices.check(own.trainer)
             with suppress(InterpolationResolutionError):  # of what only the job has, which looks itself
                 study.refuse_another()
-            found.append(planned(folder, cfg.hydra.job.env_set.DPS_STUDY, own, choices["workload"]))
+            found.append(planned(study, cfg.hydra.job.env_set.DPS_STUDY))
             to_train += [study] if is_here and not found[-1].is_over else []
         read_data(to_train)
         return found

@@ -27,11 +27,7 @@ def draw(family: Family) -> Iterator[Drawing]:
         return
     names = sorted(set(studies["pruning"]), reverse=True)  # upwards
     sparsities = sorted(set(studies["sparsity"]))
-    columns = min(len(sparsities), 4)
-    shape = (-(-len(sparsities) // columns), columns)
-    figure, grid = style.panels(family.heading, *shape, height=0.5 + 0.22 * len(names), sharey=True)
-    for axes in list(grid.flat)[len(sparsities) :]:
-        axes.set_visible(False)
+    figure, grid = style.panels_of(family.heading, len(sparsities), height=0.5 + 0.22 * len(names), sharey=True)
     sizes = sorted(set(studies["batch_size"]))
     looks = style.kind_looks(f"batch size {size}" for size in sizes)
     for sparsity, axes in zip(sparsities, grid.flat, strict=False):

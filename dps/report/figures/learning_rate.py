@@ -26,11 +26,7 @@ def draw(subject: Subject, trials: pd.DataFrame, searched: Ranges) -> Iterator[D
     if complete.empty:
         return
     sparsities = sorted(set(complete["sparsity"]))
-    columns = min(len(sparsities), 4)
-    shape = (-(-len(sparsities) // columns), columns)
-    figure, grid = style.panels(subject.heading, *shape, height=1.8, sharex=True, sharey=True)
-    for axes in list(grid.flat)[len(sparsities) :]:
-        axes.set_visible(False)
+    figure, grid = style.panels_of(subject.heading, len(sparsities), height=1.8, sharex=True, sharey=True)
     for sparsity, axes in zip(sparsities, grid.flat, strict=False):
         for batch_size, study in trials[trials["sparsity"] == sparsity].groupby("batch_size"):
             _plot(axes, float(batch_size), study)

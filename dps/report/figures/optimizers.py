@@ -18,13 +18,10 @@ def draw(family: Family) -> Iterator[Drawing]:
         return
     everything = pd.concat(curves.values())
     sparsities = sorted(set(curve.known(everything)["sparsity"]))
-    columns = min(len(sparsities), 4)
-    figure, grid = style.panels(family.heading, -(-len(sparsities) // columns), columns, height=1.7)
+    figure, grid = style.panels_of(family.heading, len(sparsities), height=1.7)
     looks = style.kind_looks(curves)
     if everything["confirmed_steps"].notna().any():
         grid.flat[0].plot([], [], color=style.BLACK, **curve.CONFIRMED)  # in the legend, for those of all optimizers
-    for axes in list(grid.flat)[len(sparsities) :]:
-        axes.set_visible(False)
     for sparsity, axes in zip(sparsities, grid.flat, strict=False):
         for label, studies in curves.items():
             of_sparsity = studies[studies["sparsity"] == sparsity]

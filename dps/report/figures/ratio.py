@@ -27,18 +27,14 @@ def draw(subjects: Sequence[Subject], studies: pd.DataFrame, looks: Mapping[floa
     found = [(subject, ratios) for subject, ratios in found if not ratios.empty]
     if not found:
         return
-    columns = min(len(found), 4)
-    shape = (-(-len(found) // columns), columns)
-    figure, grid = style.panels("Steps-to-result, sparse over dense", *shape, height=1.9, sharey=True)
-    for axes in list(grid.flat)[len(found) :]:
-        axes.set_visible(False)
+    figure, grid = style.panels_of("Steps-to-result, sparse over dense", len(found), height=1.9, sharey=True)
     for (subject, ratios), axes in zip(found, grid.flat, strict=False):
         if (ratios["sparsity"] == SPARSE).any():
             axes.axhspan(TIMES_LEAST, TIMES_MOST, color="0.93", zorder=0, label=f"the paper's range at {AT_SPARSE}")
         axes.axhline(1, color="0.4", linewidth=0.8, label="no difference")
         for sparsity, rows in ratios.groupby("sparsity"):
             curve.plot(axes, rows, sparsity_name(sparsity), looks[sparsity], "ratio")
-        heading = style.wrapped(subject.heading.removesuffix(" a study"), figure.get_figwidth() / columns)
+        heading = style.wrapped(subject.heading.removesuffix(" a study"), figure.get_figwidth() / grid.shape[1])
         axes.set_title(heading).set_parse_math(False)
         axes.set_xlabel("batch size (examples)")
         style.powers_of_two(axes, "x", ratios["batch_size"])

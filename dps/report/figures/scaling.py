@@ -27,11 +27,8 @@ def draw_one(subject: Subject, theory: pd.DataFrame, looks: Looks) -> Iterator[D
         return
     sparsities = sorted(set(studies["sparsity"]))
     count = len(sparsities) + (1 if len(sparsities) == 1 else 2)
-    columns = min(count, 4 if count <= 4 else 3)
-    figure, grid = style.panels(subject.heading, -(-count // columns), columns)
+    figure, grid = style.panels_of(subject.heading, count, 4 if count <= 4 else 3)
     panels = list(grid.flat)
-    for axes in panels[count:]:
-        axes.set_visible(False)
     single = dict(zip(sparsities, panels, strict=False))
     _draw(subject, theory, looks, single, panels[len(single) : count - 1], panels[count - 1])
     for axes in grid[:, 0]:

@@ -76,6 +76,18 @@ def panels(title: str, rows: int, columns: int, height: float = 1.6, **shared: A
     return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 
+def panels_of(title: str, count: int, most: int = 4, **options: Any) -> tuple[Figure, np.ndarray]:
+    """The same for so many panels, at most `most` in a row; the places that are left in the last row are hidden.
+
+    `options` are those of `panels`.
+    """
+    columns = min(count, most)
+    figure, grid = panels(title, -(-count // columns), columns, **options)
+    for axes in list(grid.flat)[count:]:
+        axes.set_visible(False)
+    return figure, grid
+
+
 def set_title(figure: Figure, title: str) -> None:
     """Writes the title as it is, in as many lines as the figure's width asks for."""
     figure.suptitle(wrapped(title, figure.get_figwidth())).set_parse_math(False)
