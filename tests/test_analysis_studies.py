@@ -161,7 +161,7 @@ def test_running_and_missing_studies_are_named_and_left_out_of_the_fit(sweep: Pa
     (begun / "trials.csv").unlink()
     (begun / "trials=0-3.ckpt").touch()
     found = gather([sweep])
-    assert found.studies.set_index("folder").loc[str(running), "state"] == "running"
+    assert found.studies.set_index("folder").loc[str(running), "state"] == "unfinished"
     assert found.theory["batch_sizes"].tolist() == [1, 4]
     sentences = "\n".join(found.missing)
     assert f"{running} is still running or was stopped, with 4 of its 4 trials recorded" in sentences
@@ -192,7 +192,7 @@ def test_a_trial_of_a_huge_number_is_no_point_of_a_sweep(tmp_path: Path) -> None
 def test_a_study_with_trials_to_come_is_running(tmp_path: Path) -> None:
     path = study(tmp_path, 4, 0, [64, math.inf])
     configure(path, [], trial=[0, 1, 2, 3])
-    assert the_study(gather([tmp_path]))["state"] == "running"
+    assert the_study(gather([tmp_path]))["state"] == "unfinished"
 
 
 def test_a_study_whose_next_job_is_still_to_come_is_running(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_a_study_whose_next_job_is_still_to_come_is_running(tmp_path: Path) -> N
     (path / ".hydra" / "sweep.yaml").write_text("trials: 4\n")
     found = gather([tmp_path])
     row = the_study(found)
-    assert row["state"] == "running" and "hydra.sweeper.trials=4" in row["command"]
+    assert row["state"] == "unfinished" and "hydra.sweeper.trials=4" in row["command"]
     assert "2 of its 4 trials" in " ".join(found.missing)
 
 

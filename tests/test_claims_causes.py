@@ -140,7 +140,7 @@ WIDE, NARROW = [n / 10 for n in range(1, 21)], [n / 10 for n in range(7, 13)]
         (NARROW, WIDE, {}, FAILS),
         (WIDE, WIDE[::2], {}, UNKNOWN),  # fewer, but as wide
         (WIDE, NARROW, {"censored": 9}, UNKNOWN),
-        (WIDE, NARROW, {"state": "running"}, UNKNOWN),
+        (WIDE, NARROW, {"state": "unfinished"}, UNKNOWN),
         (WIDE, NARROW[:5], {}, UNKNOWN),  # too few
     ],
 )

@@ -24,7 +24,7 @@ def test_the_law_is_fitted_to_rows_of_studies() -> None:
     assert found == fit(curve(B, steps))
     shuffled = studies(steps).iloc[[2, 0, 3, 1]]
     assert dps.fit_law(shuffled) == found
-    running = pd.concat([studies(steps), studies([1.0] * 4, state="running", replicate=1)]).fillna(
+    running = pd.concat([studies(steps), studies([1.0] * 4, state="unfinished", replicate=1)]).fillna(
         {"state": "finished", "replicate": 0}
     )
     assert dps.fit_law(running) == found

@@ -70,7 +70,7 @@ def test_replicates_are_pooled_and_what_did_not_arrive_leaves_k_star_open() -> N
             *(study(16, 0.0, steps, replicate=r) for r, steps in enumerate((1968, 2304, 1600))),
             *(study(16, 0.9, steps, replicate=r) for r, steps in enumerate((6736, None))),
             study(64, 0.0, 608),
-            study(64, 0.9, 3536, state="running"),
+            study(64, 0.9, 3536, state="unfinished"),
             study(64, 0.9, 3000, replicate=1),
         ),
         {},
@@ -88,7 +88,7 @@ def test_a_ratio_is_that_of_the_replicates_which_both_networks_have() -> None:
     dense = [study(16, 0.0, steps, replicate=r) for r, steps in enumerate((1000, 2000, 8000))]
     dense += [study(64, 0.0, 500), study(64, 0.0, 700, replicate=1)]
     sparse = [study(16, 0.9, steps, replicate=r) for r, steps in enumerate((3000, 4000))]
-    sparse += [study(16, 0.9, 9000, replicate=2, state="running"), study(64, 0.9, 1000, replicate=1)]
+    sparse += [study(16, 0.9, 9000, replicate=2, state="unfinished"), study(64, 0.9, 1000, replicate=1)]
     whole, single = over_dense(frame(*dense, *sparse)).to_dict("records")
     logs = np.log([3, 2])
     expected = stats.t.interval(0.95, 1, logs.mean(), logs.std(ddof=1) / math.sqrt(2))

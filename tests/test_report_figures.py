@@ -426,18 +426,18 @@ def test_what_was_measured_besides_moves_no_mark_of_a_study() -> None:
 
 def test_studies_still_running_and_absent_measurements_are_not_drawn() -> None:
     results = made_up(made_up_trials((4, 16), (0.0, 0.9)))
-    results.studies.loc[results.studies["batch_size"] == 16, "state"] = "running"
+    results.studies.loc[results.studies["batch_size"] == 16, "state"] = "unfinished"
     figures = drawn(results, *NUMBERS)
     assert [stem.split("_")[1] for stem in figures] == ["1", "4", "12", "14", "costs"]
     assert points(shown(figures["figure_1_mnist_simple_cnn_momentum"])["dense"], "dense")[0][0] == 4
     assert set(shown(figures["figure_14_mnist_simple_cnn_momentum"])) == {"S=0%, B=4", "S=90%, B=4"}
-    assert not drawn(replace(results, studies=results.studies.assign(state="running")), *NUMBERS)
+    assert not drawn(replace(results, studies=results.studies.assign(state="unfinished")), *NUMBERS)
 
 
 def test_trials_of_a_replicate_that_is_still_running_are_not_drawn() -> None:
     both = made_up(replicated(made_up_trials((4,), (0.0,)), (1, 0.5)))
     alone = made_up(replicated(made_up_trials((4,), (0.0,)), (1,)))
-    both.studies.loc[both.studies["replicate"] == 1, "state"] = "running"
+    both.studies.loc[both.studies["replicate"] == 1, "state"] = "unfinished"
     for number in ("4", "14"):
         marks = [
             [

@@ -114,8 +114,8 @@ def test_tables_figures_and_page_are_written(sweep: Path, report: Report) -> Non
         *("k_star.csv", "study.csv", "theory.csv", "budget.csv", "claims.csv", "index.html", ".dps-report.json"),
     }
     page = (folder / "index.html").read_text()
-    assert page.count("<figure") == len(stems) and "6 of 8 studies finished, 1 running, 1 missing" in page
-    assert "6 of 8 studies finished, 1 running, 1 missing" in printed and "not enough data" in printed
+    assert page.count("<figure") == len(stems) and "6 of 8 studies finished, 1 unfinished, 1 missing" in page
+    assert "6 of 8 studies finished, 1 unfinished, 1 missing" in printed and "not enough data" in printed
     assert "batch_size=256,sparsity=0.9 is still running" in printed and "batch_size=16 sparsity=0.9" in printed
     assert printed.splitlines()[-1] == f"Report: {folder / 'index.html'}"
 

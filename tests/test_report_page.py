@@ -37,7 +37,7 @@ EXPLORED = "figure_1_mnist_simple_cnn_momentum"
 
 def a_page(**changed: Any) -> str:
     """A page of three studies of a grid of four."""
-    studies = [study(16, 0.0, 2000), study(64, 0.0, 544, best_of_5_high=None), study(16, 0.9, None, state="running")]
+    studies = [study(16, 0.0, 2000), study(64, 0.0, 544, best_of_5_high=None), study(16, 0.9, None, state="unfinished")]
     theories = [theory(0.0, 23282.08, 426.9787, smoothness=0.5712345)]
     made_up = results(studies, theories, ["batch_size=64 sparsity=0.9 is missing."])
     given: dict[str, Any] = {"results": made_up, "claims": claims()}
@@ -66,7 +66,7 @@ def test_the_studies_are_listed_as_people_write_numbers() -> None:
     assert (
         first["momentum"] == "0.9877"
         and first["ended"] == "11 complete, 4 incomplete, 10 infeasible"
-        and third["state"] == "running"
+        and third["state"] == "unfinished"
     )
     assert not first.keys() & {"workload", "decay steps", "dataset", "command"}
 
@@ -92,10 +92,10 @@ def test_two_workloads_are_told_apart() -> None:
 
 def test_the_grid_says_what_is_there() -> None:
     text = a_page()
-    assert "2 of 4 studies finished, 1 running, 1 missing" in Parsed(text).texts("summary")[0]
+    assert "2 of 4 studies finished, 1 unfinished, 1 missing" in Parsed(text).texts("summary")[0]
     grid = Parsed("<table>" + text.split("<table")[1].partition(">")[2].partition("</table>")[0] + "</table>")
     assert grid.texts("th") == ["16", "64", "dense", "90% sparse, SNIP"]
-    assert grid.texts("td") == ["", "2000", "544", "running", "missing"]
+    assert grid.texts("td") == ["", "2000", "544", "unfinished", "missing"]
 
 
 def test_a_goal_out_of_reach_is_not_missing() -> None:
@@ -147,7 +147,7 @@ def test_the_order_is_claims_figures_tables_commands_missing() -> None:
         "Fewer trials",
         "Commands and files",
         "Environment",
-        "Missing or running",
+        "Missing or unfinished",
     ]
 
 

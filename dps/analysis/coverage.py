@@ -58,10 +58,10 @@ class Grid:
         return [place for place in every if place not in places]
 
     def __str__(self) -> str:
-        """For example "10 of 12 studies finished, 1 running, 1 missing"."""
+        """For example "10 of 12 studies finished, 1 unfinished, 1 missing"."""
         states = [str(study["state"]) for study in self.places.values()]
         size = len(self.batch_sizes) * len(self.networks) * len(self.replicates)
-        counts = {"running": states.count("running"), "missing": len(self.missing)}
+        counts = {"unfinished": states.count("unfinished"), "missing": len(self.missing)}
         noun = "study" if size == 1 else "studies"
         others = [f"{count} {state}" for state, count in counts.items() if count]
         return ", ".join([f"{states.count('finished')} of {size} {noun} finished", *others])

@@ -34,7 +34,7 @@ def pooled(studies: pd.DataFrame, confirmed: Mapping[str, pd.Series[Any]]) -> pd
 
     `steps_to_result_low` and `_high` are the ends of its 95% interval, empty with one replicate. `replicates` are those
     that are finished, `reached` those of them that reached the goal; K* is empty where one did not. `trials` are those
-    of the replicate that has the fewest of them. The state is "running" while no replicate is finished.
+    of the replicate that has the fewest of them. The state is "unfinished" while no replicate is finished.
 
     `confirmed` has the row of confirm.csv with the confirmed K* by the folder of the study. `confirmed_steps` is empty
     where fewer than half of the fresh seeds arrive; `success_rate` is of those that arrive in `within_steps`.
@@ -115,7 +115,7 @@ def _row(replicates: pd.DataFrame, confirmed: Mapping[str, pd.Series[Any]]) -> d
     row = {name: first[name] for name in (*PROTOCOL, *CELL)}
     counted = replicates if finished.empty else finished
     row |= {"trials": counted["trials"].min(), "replicates": len(finished), "reached": len(known)}
-    row["state"] = "running" if finished.empty else "finished"
+    row["state"] = "unfinished" if finished.empty else "finished"
     if len(known) == len(finished) > 0:
         row |= dict(zip(K_STAR, geometric_mean(known.tolist(), int(first["interval_steps"])), strict=True))
     for folder in filter(confirmed.__contains__, replicates["folder"]):

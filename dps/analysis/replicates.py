@@ -18,12 +18,12 @@ def home(path: Path) -> Path:
 def finished_studies(paths: Iterable[Path]) -> dict[Path, list[StudyFolder]]:
     """The studies in folders by their home, each as its replicates in order.
 
-    ValueError where one is still running, or two folders hold the same one.
+    ValueError where one is unfinished, or two folders hold the same one.
     """
     groups: dict[Path, list[StudyFolder]] = {}
     for path in paths:
         found = study_folder.read(path)
-        if found.running:
+        if found.unfinished:
             what = f"{len(found.trials)} of its {found.trials_asked} trials recorded"
             raise ValueError(f"{path} is still running or was stopped, with {what}; wait until it is finished")
         groups.setdefault(home(path), []).append(found)

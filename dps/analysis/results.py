@@ -36,7 +36,7 @@ class Results:
     steps, what smaller searches would find, the best trial's metaparameters and which of them lie in the outer 5% of
     their search range; `theory` (theory.csv) a row for each curve of K* against the batch size; `budgets` (budget.csv)
     what fewer trials would have found; `smoothness`, `noise` and `losses` what was measured during training. `missing`
-    has a sentence for each study that is absent or still running, and for whatever else was left out. `metaparameters`
+    has a sentence for each study that is absent or unfinished, and for whatever else was left out. `metaparameters`
     are those that any study knows; `environments` has what trained the studies, as environments.tabulated gives it;
     `confirmed` has what fresh seeds confirmed, by the folder of the study, as confirmed.confirmed gives it, and
     `confirmations` every row of every confirm.csv, behind the columns STUDY; `runs` those in Weights & Biases, as
@@ -101,7 +101,7 @@ def gather(folders: Sequence[Path], measured: Sequence[Path] = ()) -> Results:
         smoothness=smoothness,
         noise=noise,
         losses=losses,
-        missing=[*_running(found), *absent(studies, _begun(found)), *_without_space(studies), *_unjudged(studies)],
+        missing=[*_unfinished(found), *absent(studies, _begun(found)), *_without_space(studies), *_unjudged(studies)],
         metaparameters=known,
         confirmed=_confirmed(recorded),
         confirmations=_confirmations(recorded),
@@ -130,12 +130,12 @@ def _confirmations(studies: Sequence[StudyFolder]) -> pd.DataFrame:
     return every[[*STUDY, *(name for name in every if name not in STUDY)]]
 
 
-def _running(studies: Sequence[StudyFolder]) -> list[str]:
+def _unfinished(studies: Sequence[StudyFolder]) -> list[str]:
     return [
         f"{study.path} is still running or was stopped, with {len(study.trials)} of its {study.trials_asked} trials "
         "recorded: left out of the fits."
         for study in studies
-        if study.running
+        if study.unfinished
     ]
 
 

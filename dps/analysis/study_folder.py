@@ -34,7 +34,7 @@ class StudyFolder:
     metaparameters: Sequence[Metaparameter]  # that its configuration knows
     overrides: Sequence[str] | None  # as typed for the first job; None where they are not recorded
     environments: Sequence[Mapping[str, Any]]  # that trained its trials; none where none is recorded
-    running: bool  # or stopped before all of its trials were recorded
+    unfinished: bool  # still running, or stopped before all of its trials were recorded
     trials_asked: int  # when the study is finished
 
     @property
@@ -128,7 +128,7 @@ def read(path: Path) -> StudyFolder:
         metaparameters=metaparameters,
         overrides=_overrides(path),
         environments=environments.read(path),
-        running=of_sweep < sweep or not asked <= recorded or any(path.glob(checkpoints.OF_JOBS)),
+        unfinished=of_sweep < sweep or not asked <= recorded or any(path.glob(checkpoints.OF_JOBS)),
         trials_asked=sweep + sum(number >= sweep for number in asked | recorded),
     )
 

@@ -86,7 +86,7 @@ def _row(study: StudyFolder, metaparameters: Sequence[Metaparameter]) -> dict[st
     return row | {
         "boundary": "" if best is None else study.boundary(best),
         "space": study.space,
-        "state": "running" if study.running else "finished",
+        "state": "unfinished" if study.unfinished else "finished",
         "command": command(study),
         "folder": str(study.path),
     }

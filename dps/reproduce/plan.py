@@ -50,7 +50,7 @@ def _place(one: Reproduction) -> tuple[str, float, int, int]:
 def _k_stars(study: Path) -> list[int | None]:
     """Those of the replicates of a study that are finished, also where they are not to be trained again."""
     paths = (path for path in (study, *study.glob("replicate=*")) if (path / records.FILE).exists())
-    return [records.k_star(one.trials) for one in map(study_folder.read, paths) if not one.running]
+    return [records.k_star(one.trials) for one in map(study_folder.read, paths) if not one.unfinished]
 
 
 def _study(recorded: StudyFolder, output: Path, overrides: Sequence[str]) -> Study:

@@ -114,7 +114,7 @@ def span(values: Sequence[float], digits: str = ".2f") -> str:
 
 
 def finished(studies: pd.DataFrame) -> pd.DataFrame:
-    """The studies that are not running any more and have a K*."""
+    """The studies that are finished and have a K*."""
     return studies[(studies["state"] == "finished") & studies["steps_to_result"].notna()]
 
 

@@ -20,7 +20,7 @@ OF_NETWORKS = ("trials", "studies", "theory", "smoothness")  # the frames that c
 
 
 def judge(results: Results) -> list[Claim]:
-    """Claims 1 to 8 in order, of one pruning criterion a workload; running studies decide nothing."""
+    """Claims 1 to 8 in order, of one pruning criterion a workload; unfinished studies decide nothing."""
     results = replace(results, **{name: of_judged_criterion(getattr(results, name)) for name in OF_NETWORKS})
     return [
         three_regions(results),

@@ -31,7 +31,7 @@ NUMBERS = (*map(str, range(1, 19)), *OWN)  # of the paper, and our own
 def draw(results: Results, numbers: Sequence[str]) -> Iterator[tuple[str, str, Figure]]:
     """The file's stem, caption and figure of each figure asked for that there are data for, in the paper's order.
 
-    Studies still running are left out. ValueError names a figure that is not one of NUMBERS. The look is set in
+    Unfinished studies are left out. ValueError names a figure that is not one of NUMBERS. The look is set in
     matplotlib's parameters of the process, since fonts are embedded when a figure is saved.
     """
     if unknown := [number for number in numbers if number not in NUMBERS]:
