@@ -72,7 +72,7 @@ def study(frame: pd.DataFrame) -> StudyFolder:
         "lr_schedule.decay_rate=1",
     ]
     path = Path(f"batch_size={frame['batch_size'].iloc[0]},sparsity={frame['sparsity'].iloc[0]:g}")
-    return StudyFolder(path, frame, config, METAPARAMETERS, typed, [], running=False, trials_asked=len(frame))
+    return StudyFolder(path, frame, config, METAPARAMETERS, typed, [], unfinished=False, trials_asked=len(frame))
 
 
 @dataclass
@@ -87,7 +87,7 @@ class Declared:
 def found() -> Declared:
     plain = made_up_trials((64,), (0.0,), trials=4, workload=LINE, dataset="digits")
     studies = [study(made_up_frame(4, sparsity)) for sparsity in (0.0, 0.9)]
-    studies.append(StudyFolder(Path("plain"), plain, {}, TABLE, None, [], running=False, trials_asked=4))
+    studies.append(StudyFolder(Path("plain"), plain, {}, TABLE, None, [], unfinished=False, trials_asked=4))
     trials, known = joined([one.trials for one in studies]), known_to(studies)
     assert known == METAPARAMETERS
     results = replace(made_up(trials), studies=rows_of_studies(studies, known), metaparameters=known)

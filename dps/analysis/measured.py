@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 
 from dps.analysis.columns import MEASURED
-from dps.analysis.study_folder import DTYPES, StudyFolder, read
+from dps.analysis.study_folder import StudyFolder, read
 from dps.storage import measurements, records, trial_rows
 from dps.storage.measurements import Measurement
 
-FILES = tuple(f"{kind.name}.csv" for kind in (measurements.SMOOTHNESS, measurements.NOISE, measurements.CURVES))
+FILES = tuple(f"{kind.name}.csv" for kind in measurements.KINDS)
 
 
 def gather_measured(paths: Sequence[Path], kind: Measurement) -> pd.DataFrame:
@@ -19,7 +19,7 @@ def gather_measured(paths: Sequence[Path], kind: Measurement) -> pd.DataFrame:
 
     ValueError where a file is damaged, or two folders measure the same trial of the same study.
     """
-    types = {name: DTYPES[trial_rows.TYPES[name]] for name in MEASURED}
+    types = {name: trial_rows.DTYPES[trial_rows.TYPES[name]] for name in MEASURED}
     types |= {"trial": "Int64", "step": "Int64", **dict.fromkeys(kind.values, "float64")}
     frames = [pd.DataFrame(columns=list(types)).astype(types)]
     owners: dict[tuple[Any, ...], Path] = {}

@@ -61,8 +61,8 @@ class Results:
     @property
     def measurements(self) -> dict[str, pd.DataFrame]:
         """What was measured during training, by the name of its file: smoothness, noise and curves."""
-        kinds = (measurements.SMOOTHNESS, measurements.NOISE, measurements.CURVES)
-        return {kind.name: frame for kind, frame in zip(kinds, (self.smoothness, self.noise, self.losses), strict=True)}
+        frames = (self.smoothness, self.noise, self.losses)
+        return {kind.name: frame for kind, frame in zip(measurements.KINDS, frames, strict=True)}
 
     @cached_property
     def k_star(self) -> pd.DataFrame:
@@ -90,8 +90,7 @@ def gather(folders: Sequence[Path], measured: Sequence[Path] = ()) -> Results:
     studies = rows_of_studies(recorded, known)
     paths = [study.path for study in found] + (find(measured, FILES) if measured else [])
     paths = list({path.resolve(): path for path in paths}.values())
-    measures = (measurements.SMOOTHNESS, measurements.NOISE, measurements.CURVES)
-    smoothness, noise, losses = (gather_measured(paths, measure) for measure in measures)
+    smoothness, noise, losses = (gather_measured(paths, kind) for kind in measurements.KINDS)
     trials = {str(study.path): study.trials for study in recorded}
     return Results(
         trials=joined(list(trials.values())),

@@ -16,10 +16,9 @@ from dps.protocol.metaparameters import Metaparameter, declared
 from dps.protocol.space import Dimension, parse, sample
 from dps.storage import checkpoints, configurations, confirmations, environments, ownership, records
 from dps.storage.files import damaged, read_yaml
+from dps.storage.trial_rows import DTYPES
 
 RECORDS = (records.FILE, checkpoints.OF_JOBS)  # either makes a folder that of a study
-OVERRIDES = Path(".hydra", "overrides.yaml")
-DTYPES = {str: "str", int: "Int64", float: "float64"}  # of the columns of all frames
 OUTER_FRACTION = 0.05  # of a search range, at either end
 REMEDY = "restore the file, or remove it to report without it"
 
@@ -134,7 +133,7 @@ def read(path: Path) -> StudyFolder:
 
 
 def _overrides(path: Path) -> list[str] | None:
-    found: list[str] | None = read_yaml(path / OVERRIDES, list, REMEDY)
+    found: list[str] | None = read_yaml(path / configurations.OVERRIDES, list, REMEDY)
     if not all(isinstance(override, str) for override in found or ()):
-        raise damaged(path / OVERRIDES, "it does not hold a list of texts", REMEDY)
+        raise damaged(path / configurations.OVERRIDES, "it does not hold a list of texts", REMEDY)
     return found

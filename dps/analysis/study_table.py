@@ -11,7 +11,7 @@ import pandas as pd
 from dps.analysis import k_star
 from dps.analysis.columns import CELL, PROTOCOL
 from dps.analysis.command import command
-from dps.analysis.study_folder import DTYPES, StudyFolder
+from dps.analysis.study_folder import StudyFolder
 from dps.protocol.metaparameters import TABLE, Metaparameter
 from dps.protocol.outcome import STATUSES
 from dps.storage import records, trial_rows
@@ -38,7 +38,9 @@ def rows_of_studies(studies: Sequence[StudyFolder], metaparameters: Sequence[Met
     """
     types = _types(metaparameters)
     rows = pd.DataFrame([_row(study, metaparameters) for study in studies], columns=list(types))
-    return rows.astype({name: DTYPES[kind] for name, kind in types.items()}).sort_values(SORTED_BY, ignore_index=True)
+    return rows.astype({name: trial_rows.DTYPES[kind] for name, kind in types.items()}).sort_values(
+        SORTED_BY, ignore_index=True
+    )
 
 
 def known_to(studies: Iterable[StudyFolder]) -> tuple[Metaparameter, ...]:

@@ -41,9 +41,10 @@ def explained(study: Study) -> Iterator[None]:
     except Exception as error:
         if not ran_out(error):
             raise
-        shape = study.folder / ".hydra" / "stack.yaml"
+        from dps.stack.shape import FILE
+
         raise MemoryError(
             f"memory ran out with {len(study.trials)} trials at batch_size={study.cfg.batch_size}: train fewer in a "
             "job (hydra.sweeper.trials_per_job), lower batch_size, or give lower stack.trials_per_slice and "
-            f"stack.examples_per_pass and remove {shape}, which keeps those of the first start"
+            f"stack.examples_per_pass and remove {study.folder / FILE}, which keeps those of the first start"
         ) from error

@@ -9,6 +9,7 @@ from dps.storage.files import damaged, read_yaml
 from dps.storage.trial_rows import KNOWN
 
 FILE = Path(".hydra", "config.yaml")
+OVERRIDES = FILE.with_name("overrides.yaml")  # what was typed
 REMEDY = "restore the file, or remove the folder to run its study again"
 NAMES = ("dataset", "model", "optimizer", "lr_schedule", "pruning")
 GROUPS = ("names", "goal", "data", "model", "optimizer", "lr_schedule", "space", "trainer", "callbacks")

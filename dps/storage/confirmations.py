@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dps.storage.files import damaged, read_csv, write_csv
-from dps.storage.trial_rows import COUNTED, DECLARED, type_of, value
+from dps.storage.trial_rows import COUNTED, DECLARED, DTYPES, type_of, value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,9 +54,8 @@ def read(folder: Path) -> pd.DataFrame | None:
         return None
     header, lines = found
     rows = [_parsed(path, line, dict(zip(header, values, strict=True))) for line, values in lines]
-    dtypes = {int: "Int64", float: "float64"}
     types = {name: KNOWN.get(name) or type_of([row[name] for row in rows]) for name in header}
-    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtypes[types[name]]) for name in header})
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=DTYPES[types[name]]) for name in header})
 
 
 def write(folder: Path, frame: pd.DataFrame) -> None:

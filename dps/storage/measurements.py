@@ -41,6 +41,7 @@ NOISE = Measurement(
     "noise", ("gradient_variance", "gradient_squared_norm", "noise_scale", "gradient_variance_all_weights")
 )
 CURVES = Measurement("curves", ("train_loss", "train_error", "validation_loss", "validation_error"))
+KINDS = (SMOOTHNESS, NOISE, CURVES)
 
 
 def read(folder: Path, kind: Measurement) -> pd.DataFrame:

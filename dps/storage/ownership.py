@@ -109,10 +109,9 @@ def _different(folder: Path, cfg: DictConfig, metaparameters: Sequence[str]) -> 
 
 
 def _claim(folder: Path, cfg: DictConfig, overrides: Sequence[str]) -> None:
-    path = folder / configurations.FILE
-    path.parent.mkdir(exist_ok=True)
-    files.write_atomically(path.with_name("overrides.yaml"), OmegaConf.to_yaml(list(overrides)))
-    files.write_atomically(path, OmegaConf.to_yaml(cfg, resolve=True))
+    (folder / HOME).mkdir(exist_ok=True)
+    files.write_atomically(folder / configurations.OVERRIDES, OmegaConf.to_yaml(list(overrides)))
+    files.write_atomically(folder / configurations.FILE, OmegaConf.to_yaml(cfg, resolve=True))
 
 
 def differences(saved: Mapping[str, Any], asked: Any, metaparameters: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ from dps.protocol.metaparameters import Metaparameter
 from dps.protocol.values import shown
 from dps.storage import configurations
 from dps.storage.files import damaged, lock, read_csv, write_csv
-from dps.storage.trial_rows import COLUMNS, Row, converted, expected, of_type, parsed, types, with_declared
+from dps.storage.trial_rows import COLUMNS, DTYPES, Row, converted, expected, of_type, parsed, types, with_declared
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,8 +32,8 @@ def read(folder: Path) -> pd.DataFrame:
     import pandas as pd
 
     columns, rows = _read_rows(folder / FILE, configurations.about(configurations.read(folder) or {}))
-    dtypes, kinds = {str: "str", int: "Int64", float: "float64"}, types(columns, rows)
-    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtypes[kinds[name]]) for name in columns})
+    kinds = types(columns, rows)
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=DTYPES[kinds[name]]) for name in columns})
 
 
 def metaparameters_of(frame: pd.DataFrame) -> list[str]:

@@ -10,6 +10,7 @@ from dps.protocol import metaparameters
 from dps.protocol.outcome import STATUSES
 from dps.protocol.values import is_int, is_number
 
+DTYPES = {str: "str", int: "Int64", float: "float64"}  # of the columns of all frames
 NOUNS: dict[type, str] = {str: "text", int: "an integer", float: "a number"}
 
 
