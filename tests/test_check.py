@@ -41,7 +41,7 @@ def test_every_workload_is_accepted_as_it_is(composed: Composed) -> None:
         ("stack.products", 1, "1", "true or false, or null"),
         *(("race", value, shown(value), "true, false or a positive integer") for value in ("maybe", 0, -1, 1.5)),
         ("goal.early_reject", None, "null", "true or false"),
-        *(("replicate", value, shown(value), "from 0 on") for value in (-1, 0.5)),
+        *(("replicate", value, shown(value), "from 0 to 1999999") for value in (-1, 0.5)),
         *(("seed_data", value, shown(value), "from 0 on") for value in (-1, 0.5)),
     ],
 )

@@ -119,13 +119,15 @@ def _task_of(app: App) -> Callable[[DictConfig], float]:
 def _watch(app: App, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def parse(cfg: DictConfig) -> SimpleNamespace:
         assert not OmegaConf.missing_keys(cfg)
+        about = SimpleNamespace(workload=cfg.workload, batch_size=cfg.batch_size, sparsity=cfg.sparsity)
         with open_dict(cfg):
             app.names.append((cfg.pop("workload"), cfg.pop("names").optimizer))
-            assert cfg.pop("folder")
+            folder = Path(cfg.pop("folder"))
         app.checked.append(cfg)
         if cfg.batch_size < 1:
             raise ValueError(f"batch_size={cfg.batch_size} must be positive")
-        return SimpleNamespace(refuse_another=lambda: None)
+        trials = [{"trial": trial} for trial in cfg.trial]
+        return SimpleNamespace(refuse_another=lambda: None, cfg=about, folder=folder, trials=trials)
 
     def show(folders: list[Path]) -> dict[Path, str]:
         app.table = [str(path.relative_to(folder)) for path in folders]
