@@ -187,11 +187,12 @@ def test_a_trial_alone_measures_the_same(tmp_path: Path) -> None:
 
 FEW_DIGITS = """
 from dataclasses import replace
+from functools import wraps
 from dps.data import sources
 
 every = sources.digits()
 few = replace(every, train=every.train[:60], train_labels=every.train_labels[:60])
-sources.digits = lambda: few
+sources.digits = wraps(sources.digits)(lambda: few)
 """
 # Types the command, and a SIGKILL to itself in the middle of a measurement.
 KILLED = f"""{FEW_DIGITS}

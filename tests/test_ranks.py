@@ -139,7 +139,7 @@ def test_two_ranks_equal_one_process(tmp_path: Path) -> None:
 @pytest.mark.fault("a rank that is killed or fails")
 def test_a_rank_that_fails_ends_the_study(tmp_path: Path) -> None:
     done = process(tmp_path, *TYPED, *TWO_RANKS, env=at_the_start_of_each_rank(tmp_path, FAILING))
-    assert done.code == 1 and done.stderr == "dps: this rank is out of luck\n"
+    assert done.code == 1 and done.stderr == "dps: this rank is out of luck (sitecustomize.py, line 9)\n"
     folder = study(tmp_path, 8, "0.5")
     log = (folder / "dps.log").read_text()
     assert "In rank 1:\nTraceback (most recent call last)" in log and "OSError: this rank is out of luck" in log
