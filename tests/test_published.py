@@ -24,6 +24,12 @@ def test_they_are_read_whole() -> None:
     assert typed == "dps -m workload=mnist_simple_cnn_momentum"
 
 
+def test_the_sparsities_between_are_read_whole() -> None:
+    found = dps.load(FOLDER / "mnist_sparsities").k_star
+    assert found["batch_size"].tolist() == [16, 64, 128] * 2
+    assert found["steps_to_result"].tolist() == [2096, 1072, 1008, 2784, 1360, 1296]  # docs/results.md
+
+
 def test_the_other_optimizers_are_read_whole() -> None:
     expected = {  # docs/results.md
         "sgd": {4: [4112], 16: [1920], 64: [832], 256: [368, 384, 368], 1024: [352, 416, 368]},
