@@ -529,6 +529,19 @@ def test_replicates_are_one_point_with_the_interval_of_their_geometric_mean() ->
     np.testing.assert_allclose(uprights(panel), bars)
 
 
+def test_a_study_of_fewer_replicates_has_a_hollow_mark_in_every_curve() -> None:
+    three = replicated(made_up_trials((4, 16, 64), (0.0, 0.9)), (1, 2, 4))
+    lacking = made_up(three[(three["sparsity"] == 0) | (three["replicate"] < 1) | (three["batch_size"] < 64)])
+    ((_, caption, figure), (_, over_dense, ratios)) = draw(lacking, ["1", "12"])
+    assert "A hollow mark: it has fewer replicates" in caption and "A hollow mark" in over_dense
+    panels = shown(figure)
+    for name, axes in {**panels, "ratios": next(iter(shown(ratios).values()))}.items():
+        hollow = [xy(one).tolist() for one in axes.lines if one.get_label() == "fewer replicates than others"]
+        assert hollow == ([] if name == "dense" else [[[64, dict(points(axes, "90% sparse"))[64]]]]), name
+    ((_, whole, _),) = draw(made_up(three), ["1"])
+    assert "hollow" not in whole
+
+
 def test_the_star_has_the_steps_of_k_star_only_with_one_replicate() -> None:
     trials = made_up_trials((4, 16), (0.0,))
     ((_, one, _),) = draw(made_up(trials), ["3"])

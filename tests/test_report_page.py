@@ -355,6 +355,15 @@ def test_a_confirmed_k_star_is_in_the_chart_where_a_search_did_not_reach_the_goa
     assert told[0]["told_confirmed"] == "300 (200 to 900), 24 fresh seeds" and json.dumps(chart, allow_nan=False)
 
 
+def test_a_study_of_fewer_replicates_is_a_hollow_point_of_the_chart() -> None:
+    rows = [study(b, s, 4000 // b, replicate=r) for b in (16, 64) for s in (0.0, 0.9) for r in (0, 1)]
+    (chart,) = charts(results(rows[:-1], [], [])).values()
+    filled, hollow, told = (layer["data"]["values"] for layer in chart["layer"][-3:])
+    assert [layer["mark"].get("filled") for layer in chart["layer"][-3:]] == [True, False, None]
+    assert [(row["batch_size"], row["name"]) for row in hollow] == [(64, "90% sparse")] and len(filled) == 3
+    assert [row["told_fewer"] for row in told] == ["", "", "", "1 replicate, others have more"]
+
+
 def test_the_best_metaparameters_of_each_replicate_are_told() -> None:
     both = [study(16, 0.0, 200), study(16, 0.0, 400, replicate=1, lr=0.5, momentum=0.95)]
     (chart,) = charts(results(both, [], [])).values()

@@ -74,7 +74,7 @@ def over_dense(studies: pd.DataFrame) -> pd.DataFrame:
     """K* of each sparse network over that of the dense one at the same batch size, a row for each that is known.
 
     `studies` has the rows of study.csv of one workload, goal and pruning criterion. `ratio` is the geometric mean over
-    the replicates that are finished in both networks, `ratio_low` and `ratio_high` are the ends of its 95% interval,
+    the `replicates` that are finished in both networks, `ratio_low` and `ratio_high` are the ends of its 95% interval,
     empty with one. Nothing is known where one of these replicates did not reach the goal.
     """
     same = ["batch_size", "replicate"]
@@ -85,8 +85,8 @@ def over_dense(studies: pd.DataFrame) -> pd.DataFrame:
     for place, own in pairs.groupby(["batch_size", "sparsity"]):
         steps = own[["steps_to_result", "steps_to_result_dense"]].to_numpy(float, na_value=np.nan)
         if np.isfinite(steps).all():
-            rows.append((*place, *_ratio(steps, int(own["interval_steps"].iloc[0]))))
-    return pd.DataFrame(rows, columns=["batch_size", "sparsity", *RATIO])
+            rows.append((*place, len(own), *_ratio(steps, int(own["interval_steps"].iloc[0]))))
+    return pd.DataFrame(rows, columns=["batch_size", "sparsity", "replicates", *RATIO])
 
 
 def _reach(values: Sequence[float], interval: float) -> tuple[float, float]:

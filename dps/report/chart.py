@@ -147,11 +147,15 @@ def _of_points(points: Rows, visible: str, names: Sequence[str], looks: Sequence
     reached = {"data": {"values": [row for row in points if row["steps"]]}, "transform": [{"filter": visible}]}
     return [
         {**reached, "mark": {"type": "line", "aria": False}},
-        {
-            **reached,
-            "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1, "aria": False},
-            "encoding": {"shape": {**shape, "legend": {"title": None, "orient": "top", "columns": 3}}},
-        },
+        *(
+            {
+                "data": {"values": [row for row in points if row["steps"] and row["fewer"] == hollow]},
+                "transform": [{"filter": visible}],
+                "mark": {"type": "point", "filled": not hollow, "size": 70, "opacity": 1, "aria": False},
+                "encoding": {"shape": {**shape, "legend": {"title": None, "orient": "top", "columns": 3}}},
+            }
+            for hollow in sorted({False, *(row["fewer"] for row in points)})
+        ),
         {
             **shared,
             "mark": {"type": "circle", "size": 700, "opacity": 0},

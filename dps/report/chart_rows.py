@@ -8,6 +8,7 @@ import pandas as pd
 
 from dps.protocol.metaparameters import Metaparameter
 from dps.protocol.outcome import STATUSES
+from dps.report.figures.curve import has_fewer
 from dps.report.wording import counted, interval, is_empty, near_one, shown, sparsity_name
 
 Rows = list[dict[str, Any]]
@@ -20,6 +21,7 @@ TOLD = {  # of a point: the field, and what it is called
     "name": "network",
     "batch_size": "batch size",
     "told_steps": "K* (steps)",
+    "told_fewer": "hollow mark",
     "told_interval": "95% interval",
     "told_best": "best trial",
     "told_trials": "trials",
@@ -31,14 +33,17 @@ TOLD = {  # of a point: the field, and what it is called
 def points(studies: pd.DataFrame, replicates: pd.DataFrame, metaparameters: Sequence[Metaparameter]) -> Rows:
     """A row for each study of k_star.csv that has K* or a confirmed K*; `replicates` has the rows of study.csv.
 
-    It is told `at` K* or, where that is empty, at the confirmed K*.
+    It is told `at` K* or, where that is empty, at the confirmed K*; it has `fewer` replicates than others of its curve.
     """
     found = []
     for network, of_network in _networks(studies):
+        curve = of_network[of_network["steps_to_result"].notna()]
+        hollow = set(curve.loc[has_fewer(curve), "batch_size"])
         for _, study in of_network.iterrows():
             same = [replicates[name] == study[name] for name in ("batch_size", "sparsity")]
             own = replicates[same[0] & same[1]]
-            row = {**network, "batch_size": int(study["batch_size"])}
+            row = {**network, "batch_size": int(study["batch_size"]), "fewer": study["batch_size"] in hollow}
+            row |= {"told_fewer": f"{counted([study['replicates']], 'replicate')}, others have more" * row["fewer"]}
             row |= {field: _number(study[column]) for field, column in NUMBERS.items()}
             row |= {"at": row["steps"] or row["confirmed"], **_told(study, own, metaparameters)}
             found.append(row | {"said": "; ".join(f"{title} {row[name]}" for name, title in TOLD.items() if row[name])})

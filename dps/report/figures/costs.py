@@ -35,7 +35,7 @@ def draw(subject: Subject, studies: pd.DataFrame, looks: Mapping[float, Look]) -
         style.powers_of_two(axes, "y", curve.heights(costs, kind))
     style.set_legend(figure)
     caption = f"{subject.heading}, {named(subject.key['pruning'])} pruning. {_CAPTION} {curve.uprights(pooled)}"
-    yield subject.name, caption, figure
+    yield subject.name, " ".join(filter(None, (caption, curve.fewer(pooled)))), figure
 
 
 def _costs(pooled: pd.DataFrame, studies: pd.DataFrame) -> pd.DataFrame:

@@ -17,6 +17,7 @@ BESIDE = 3  # points to the right of K*, whose interval would else lie over that
 CONFIRMED: dict[str, Any] = {"marker": "D", "markersize": 3, "markerfacecolor": "none", "linestyle": "none"}
 CONFIRMED |= {"markeredgewidth": 0.8, "label": "confirmed K*"}
 UNREACHED: Look = {"markersize": 4, "markerfacecolor": "none", "label": "goal not reached in a replicate"}
+FEWER: Look = {"linestyle": "none", "markerfacecolor": "white", "label": "fewer replicates than others"}
 
 
 def reached(studies: pd.DataFrame) -> pd.DataFrame:
@@ -42,6 +43,18 @@ def plot(axes: Axes, studies: pd.DataFrame, label: str, look: Look, column: str 
     )
     axes.plot(x, y, label=label, **look)
     axes.vlines(x, low, high, color=look["color"], linewidth=0.8)
+    if (fewer := has_fewer(studies).to_numpy()).any():
+        plot_fewer(axes, x[fewer], y[fewer], look)
+
+
+def has_fewer(studies: pd.DataFrame) -> pd.Series:
+    """Whether each study of a curve has fewer replicates than another of it: their means are then of other searches."""
+    return studies["replicates"] < studies["replicates"].max()
+
+
+def plot_fewer(axes: Axes, x: np.ndarray, y: np.ndarray, look: Look) -> None:
+    """Makes the marks of points that have fewer replicates hollow."""
+    axes.plot(x, y, **{**look, **FEWER, "markeredgewidth": 0.8})
 
 
 def heights(rows: pd.DataFrame, *columns: str) -> np.ndarray:
@@ -93,6 +106,17 @@ def uprights(studies: pd.DataFrame, column: str = "steps_to_result", lines: str 
     return (
         f"{lines}: 95% intervals over the replicates of a study, where there are two or more; one that meets the "
         "frame goes on beyond it."
+    )
+
+
+def fewer(studies: pd.DataFrame) -> str:
+    """A sentence on hollow marks; "" where every study of every curve has as many replicates."""
+    curves = studies.groupby(["workload", "sparsity"])["replicates"]
+    if (curves.min() == curves.max()).all():
+        return ""
+    return (
+        "A hollow mark: it has fewer replicates than others of its curve, so that it can lie higher or lower for this "
+        "reason alone."
     )
 
 

@@ -39,5 +39,5 @@ def draw(family: Family) -> Iterator[Drawing]:
     rows = pd.concat([subject.rows for subject in family.subjects.values()])
     pruning = named(family.key["pruning"])
     parts = [f"{family.heading}, {pruning} pruning. K* of each optimizer.", curve.uprights(rows)]
-    parts += [curve.confirmed(rows), curve.left_out(rows)]
+    parts += [curve.fewer(curve.reached(rows)), curve.confirmed(rows), curve.left_out(rows)]
     yield family.name, " ".join(part for part in parts if part), figure

@@ -38,7 +38,7 @@ def draw(subjects: Sequence[Subject], studies: pd.DataFrame, looks: Mapping[floa
         axes.set_title(heading).set_parse_math(False)
         axes.set_xlabel("batch size (examples)")
         style.powers_of_two(axes, "x", ratios["batch_size"])
-    everything = pd.concat([ratios for _, ratios in found])
+    everything = pd.concat([ratios.assign(workload=subject.name) for subject, ratios in found])
     highest = float(everything["ratio"].max())
     reach = float(everything["ratio_high"].clip(highest, REACH * highest).max())
     grid.flat[0].set_ylim(0, max(5.0, 1.1 * highest, 1.05 * reach))
@@ -46,4 +46,5 @@ def draw(subjects: Sequence[Subject], studies: pd.DataFrame, looks: Mapping[floa
         axes.set_ylabel("K* sparse / K* dense")
     style.set_legend(figure, map(sparsity_name, looks))
     headings = "; ".join(subject.heading for subject, _ in found)
-    yield "sparse_over_dense", f"{_CAPTION} {curve.uprights(everything, 'ratio')} {headings}.", figure
+    parts = [_CAPTION, curve.uprights(everything, "ratio"), curve.fewer(everything), f"{headings}."]
+    yield "sparse_over_dense", " ".join(filter(None, parts)), figure

@@ -142,6 +142,10 @@ def _plot_normalised(axes: Axes, studies: pd.DataFrame, looks: Looks) -> None:
         known = ratio.dropna()
         label = sparsity_name(sparsity)
         axes.plot(known.index.to_numpy(float), known.to_numpy(float), label=label, **looks[sparsity])
+        rows = studies[studies["sparsity"] == sparsity]
+        fewer = known[known.index.isin(rows.loc[curve.has_fewer(rows), "batch_size"])]
+        if not fewer.empty:
+            curve.plot_fewer(axes, fewer.index.to_numpy(float), fewer.to_numpy(float), looks[sparsity])
     axes.set_title("normalised")
     axes.set_ylabel(f"K* / K* at batch size {shared[0]}")
     style.powers_of_two(axes, "y", [*ratios.to_numpy().flat, end])
@@ -149,5 +153,5 @@ def _plot_normalised(axes: Axes, studies: pd.DataFrame, looks: Looks) -> None:
 
 def _caption(heading: str, studies: pd.DataFrame, pruning: str) -> str:
     parts = [f"{heading}, {named(pruning)} pruning.", _WHAT, curve.uprights(studies)]
-    parts += [curve.confirmed(studies), curve.left_out(studies)]
+    parts += [curve.fewer(curve.reached(studies)), curve.confirmed(studies), curve.left_out(studies)]
     return " ".join(part for part in parts if part)
