@@ -52,7 +52,7 @@ def seen(true: ArrayLike, noise: float, shared: ArrayLike, generator: np.random.
 
 def results(**frames: pd.DataFrame) -> Results:
     """Results of these frames, the others empty."""
-    names = ("trials", "studies", "theory", "budgets", "smoothness", "noise", "losses")
+    names = ("trials", "studies", "theory", "budgets", "smoothness", "noise", "curves")
     return Results(**{name: frames.get(name, pd.DataFrame()) for name in names}, missing=[])
 
 

@@ -100,7 +100,7 @@ def made_up(trials: pd.DataFrame, **frames: pd.DataFrame) -> Results:
             critical_low=250.0, critical_high=math.nan
         ),
         "smoothness": nothing.assign(smoothness=pd.Series(dtype=float)),
-        "losses": nothing.assign(**{name: pd.Series(dtype=float) for name in LOGS}),
+        "curves": nothing.assign(**{name: pd.Series(dtype=float) for name in LOGS}),
         "noise": nothing,
         "budgets": pd.DataFrame(),
         "missing": [],

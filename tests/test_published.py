@@ -92,7 +92,7 @@ def test_the_fine_grid_is_read_whole() -> None:
 
 def test_the_constants_are_of_six_seeds_at_four_sparsities() -> None:
     results = dps.load(FOLDER / "digits_constants")
-    for rows in (results.smoothness, results.noise, results.losses):
+    for rows in (results.smoothness, results.noise, results.curves):
         assert rows.groupby("sparsity")["trial"].nunique().to_dict() == {0: 6, 0.5: 6, 0.7: 6, 0.9: 6}
     last = results.theory.iloc[-1]
     assert [round(last[name], 1) for name in ("beta", "smoothness")] == [151.0, 9.9]  # docs/results.md

@@ -301,7 +301,7 @@ def test_smoothness_is_averaged_over_trials_with_their_range_around_it() -> None
 def test_a_trial_of_each_of_several_replicates_is_as_many_trials() -> None:
     rows = made_up_measurements(trials=(0, 1, 2))
     rows = rows.assign(replicate=rows["trial"], trial=0)
-    results = made_up(made_up_trials((4,)), smoothness=rows, losses=rows)
+    results = made_up(made_up_trials((4,)), smoothness=rows, curves=rows)
     for _, caption, figure in draw(results, ["5", "6"]):
         assert "3 trials measured" in caption
         assert sum(isinstance(one, PolyCollection) for one in figure.axes[0].collections) == len(SPARSITIES)
@@ -315,7 +315,7 @@ def test_of_step_0_alone_there_is_no_average() -> None:
 
 def test_training_logs_have_every_column_measured_and_a_row_a_batch_size() -> None:
     rows = made_up_measurements(trials=(0,), batch_sizes=(16, 64))
-    figure = only(made_up(made_up_trials((4,)), losses=rows.assign(train_error=math.nan)), "6")
+    figure = only(made_up(made_up_trials((4,)), curves=rows.assign(train_error=math.nan)), "6")
     labels = [axes.get_ylabel().split(" (")[0] for axes in figure.axes]
     assert labels == ["training loss", "validation loss", "validation error"] * 2
     expected = rows[(rows["batch_size"] == 64) & (rows["sparsity"] == 0.7)]
@@ -326,7 +326,7 @@ def test_training_logs_have_every_column_measured_and_a_row_a_batch_size() -> No
 def test_an_error_of_zero_leaves_the_scale_to_the_others() -> None:
     rows = made_up_measurements(trials=(0,))
     zero = rows.assign(train_error=np.where(rows["step"] > 1000, 0.0, rows["train_error"]), validation_error=0.0)
-    figure = only(made_up(made_up_trials((4,)), losses=zero), "6")
+    figure = only(made_up(made_up_trials((4,)), curves=zero), "6")
     train, validation = figure.axes[2], figure.axes[3]
     assert 0 < train.get_ylim()[0] < zero["train_error"][zero["train_error"] > 0].min()
     assert validation.get_ylim()[0] <= 0 <= validation.get_ylim()[1]
@@ -361,7 +361,7 @@ def everything() -> dict[str, Figure]:
     ]
     rows = made_up_measurements(batch_sizes=(16, 64))
     with matplotlib.rc_context():
-        return drawn(made_up(pd.concat(trials, ignore_index=True), smoothness=rows, losses=rows), *NUMBERS)
+        return drawn(made_up(pd.concat(trials, ignore_index=True), smoothness=rows, curves=rows), *NUMBERS)
 
 
 def test_batch_sizes_and_steps_have_ticks_at_powers_of_two_within_the_axis(everything: dict[str, Figure]) -> None:

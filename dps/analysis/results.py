@@ -35,7 +35,7 @@ class Results:
     `trials` has every row of every trials.csv; `studies` (study.csv) a row for each study and replicate, with K* in
     steps, what smaller searches would find, the best trial's metaparameters and which of them lie in the outer 5% of
     their search range; `theory` (theory.csv) a row for each curve of K* against the batch size; `budgets` (budget.csv)
-    what fewer trials would have found; `smoothness`, `noise` and `losses` what was measured during training. `missing`
+    what fewer trials would have found; `smoothness`, `noise` and `curves` what was measured during training. `missing`
     has a sentence for each study that is absent or unfinished, and for whatever else was left out. `metaparameters`
     are those that any study knows; `environments` has what trained the studies, as environments.tabulated gives it;
     `confirmed` has what fresh seeds confirmed, by the folder of the study, as confirmed.confirmed gives it, and
@@ -49,11 +49,10 @@ class Results:
     budgets: pd.DataFrame
     smoothness: pd.DataFrame
     noise: pd.DataFrame
-    losses: pd.DataFrame
+    curves: pd.DataFrame
     missing: list[str]
     metaparameters: Sequence[Metaparameter] = TABLE
     environments: pd.DataFrame = field(default_factory=partial(environments.tabulated, {}))
-
     confirmed: Mapping[str, pd.Series[Any]] = field(default_factory=dict)
     confirmations: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=list(STUDY)))
     runs: pd.DataFrame = field(default_factory=partial(logged, ()))
@@ -61,7 +60,7 @@ class Results:
     @property
     def measurements(self) -> dict[str, pd.DataFrame]:
         """What was measured during training, by the name of its file: smoothness, noise and curves."""
-        frames = (self.smoothness, self.noise, self.losses)
+        frames = (self.smoothness, self.noise, self.curves)
         return {kind.name: frame for kind, frame in zip(measurements.KINDS, frames, strict=True)}
 
     @cached_property
@@ -90,16 +89,16 @@ def gather(folders: Sequence[Path], measured: Sequence[Path] = ()) -> Results:
     studies = rows_of_studies(recorded, known)
     paths = [study.path for study in found] + (find(measured, FILES) if measured else [])
     paths = list({path.resolve(): path for path in paths}.values())
-    smoothness, noise, losses = (gather_measured(paths, kind) for kind in measurements.KINDS)
+    smoothness, noise, curves = (gather_measured(paths, kind) for kind in measurements.KINDS)
     trials = {str(study.path): study.trials for study in recorded}
     return Results(
         trials=joined(list(trials.values())),
         studies=studies,
-        theory=theory_of_curves(studies, smoothness, noise, losses),
+        theory=theory_of_curves(studies, smoothness, noise, curves),
         budgets=smaller_budgets(studies, trials),
         smoothness=smoothness,
         noise=noise,
-        losses=losses,
+        curves=curves,
         missing=[*_unfinished(found), *absent(studies, _begun(found)), *_without_space(studies), *_unjudged(studies)],
         metaparameters=known,
         confirmed=_confirmed(recorded),

@@ -65,7 +65,7 @@ def _drawings(results: Results, asked: Collection[str]) -> Iterator[tuple[str, I
             yield number, scaling.draw_all(family, results.theory, looks)
     yield from ((CRITERIA, criteria.draw(family)) for family in families(workloads, "pruning"))
     yield from (("5", courses.draw_smoothness(subject, looks)) for subject in subjects(results.smoothness))
-    yield from (("6", courses.draw_losses(subject, looks)) for subject in subjects(results.losses))
+    yield from (("6", courses.draw_losses(subject, looks)) for subject in subjects(results.curves))
     yield "12", ratio.draw(workloads, results.studies, looks)
 
 

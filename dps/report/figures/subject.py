@@ -116,7 +116,7 @@ def families(members: Sequence[Subject], different: str = "optimizer") -> list[F
 
 def network_looks(results: Results) -> dict[float, Look]:
     """A look for each sparsity, the same in all figures of the results."""
-    measured = pd.concat([results.smoothness["sparsity"], results.losses["sparsity"]])
+    measured = pd.concat([results.smoothness["sparsity"], results.curves["sparsity"]])
     return sparsity_looks(map(float, results.studies["sparsity"]), map(float, measured))
 
 
