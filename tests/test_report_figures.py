@@ -536,7 +536,7 @@ def test_a_study_of_fewer_replicates_has_a_hollow_mark_in_every_curve() -> None:
     assert "A hollow mark: it has fewer replicates" in caption and "A hollow mark" in over_dense
     panels = shown(figure)
     for name, axes in {**panels, "ratios": next(iter(shown(ratios).values()))}.items():
-        hollow = [xy(one).tolist() for one in axes.lines if one.get_label() == "fewer replicates than others"]
+        hollow = [xy(one).tolist() for one in axes.lines if one.get_label() == "fewer replicates"]
         assert hollow == ([] if name == "dense" else [[[64, dict(points(axes, "90% sparse"))[64]]]]), name
     ((_, whole, _),) = draw(made_up(three), ["1"])
     assert "hollow" not in whole

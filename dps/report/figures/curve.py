@@ -16,8 +16,8 @@ BEYOND = 1e12  # steps, above every frame
 BESIDE = 3  # points to the right of K*, whose interval would else lie over that of the confirmed K*
 CONFIRMED: dict[str, Any] = {"marker": "D", "markersize": 3, "markerfacecolor": "none", "linestyle": "none"}
 CONFIRMED |= {"markeredgewidth": 0.8, "label": "confirmed K*"}
-UNREACHED: Look = {"markersize": 4, "markerfacecolor": "none", "label": "goal not reached in a replicate"}
-FEWER: Look = {"linestyle": "none", "markerfacecolor": "white", "label": "fewer replicates than others"}
+UNREACHED: Look = {"markersize": 4, "markerfacecolor": "none", "label": "goal not reached"}
+FEWER: Look = {"linestyle": "none", "markerfacecolor": "white", "label": "fewer replicates"}
 
 
 def reached(studies: pd.DataFrame) -> pd.DataFrame:

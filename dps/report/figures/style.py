@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 COLUMN_WIDTH, TEXT_WIDTH = 3.4, 7.0  # inches, of a paper's column and text
+LEGEND_ROW = 0.165  # inches
 PARAMETERS: Any = {
     "pdf.fonttype": 42,  # TrueType, embedded
     "ps.fonttype": 42,
@@ -109,6 +110,7 @@ def set_legend(figure: Figure, first: Iterable[str] = ()) -> None:
     handles = {label: handle for label, handle in handles.items() if handle is not None}
     columns = max(1, int(figure.get_figwidth() / (0.45 + 0.052 * max(map(len, handles)))))
     rows = -(-len(handles) // columns)
+    figure.set_figheight(figure.get_figheight() + LEGEND_ROW * max(0, rows - 2))  # for two rows there is room
     legend = figure.legend(
         list(handles.values()), list(handles), ncols=-(-len(handles) // rows), loc="outside lower center"
     )
