@@ -36,16 +36,19 @@ def test_the_other_optimizers_are_read_whole() -> None:
         "nesterov": {4: [10944], 16: [1280], 64: [672], 256: [512, 160, 192], 1024: [224, 144, 144]},
     }
     at_90 = {"sgd": [2064], "nesterov": [2832]}  # B = 64
+    confirmed = {"sgd": [2112, 768], "nesterov": [1504, 768]}  # B = 16 and 64
     for name, steps in expected.items():
         results = dps.load(FOLDER / f"mnist_simple_cnn_{name}")
         dense, sparse = (rows for _, rows in results.studies.sort_values("replicate").groupby("sparsity"))
         assert dense.groupby("batch_size")["steps_to_result"].agg(list).to_dict() == steps
         assert sparse["steps_to_result"].tolist() == at_90[name] and len(results.trials) == 160
+        assert results.k_star["confirmed_steps"].dropna().tolist() == confirmed[name]
 
 
-def test_the_beginning_of_fashion_mnist_is_read_whole() -> None:
+def test_fashion_mnist_is_read_whole() -> None:
     found = dps.load(FOLDER / "fashion_mnist_simple_cnn_momentum").k_star
-    assert found["steps_to_result"].tolist() == [5632, 1424, 800, 512, 14192, 4592, 2976]  # docs/results.md
+    assert found["steps_to_result"].tolist() == [5632, 1424, 800, 512, 14192, 4592, 2976, 1472]  # docs/results.md
+    assert found.loc[found["fresh_seeds"].notna(), ["batch_size", "confirmed_steps"]].to_numpy().tolist() == [[32, 1472]]
     looser = dps.load(FOLDER / "fashion_mnist_014").k_star
     assert looser["steps_to_result"].tolist() == [624, 496, 1984, 1328] and looser["goal_error"].eq(0.14).all()
 
@@ -138,10 +141,13 @@ def test_they_name_no_place_of_a_machine() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*/report")), ids=lambda path: path.parent.name)
 def test_their_reports_are_of_these_records(path: Path) -> None:
-    optimizers = [FOLDER / f"mnist_simple_cnn_{name}" for name in ("momentum", "sgd", "nesterov")]
-    folders = optimizers if path.parent.name == "mnist_optimizers" else [path.parent]
-    keys = ["workload", "pruning", "batch_size", "sparsity", "steps_to_result"]
+    several = {
+        "mnist_optimizers": [f"mnist_simple_cnn_{name}" for name in ("momentum", "sgd", "nesterov")],
+        "fashion_mnist_simple_cnn_momentum": ["fashion_mnist_simple_cnn_momentum", "fashion_mnist_014"],
+    }
+    folders = [FOLDER / name for name in several.get(path.parent.name, [path.parent.name])]
+    keys = ["workload", "goal_error", "pruning", "batch_size", "sparsity", "confirmed_steps", "steps_to_result"]
     drawn, recorded = pd.read_csv(path / "k_star.csv"), dps.load(*folders).k_star
     pd.testing.assert_frame_equal(
-        *(table[keys].sort_values(keys[:-1], ignore_index=True) for table in (drawn, recorded)), check_dtype=False
+        *(table[keys].sort_values(keys[:5], ignore_index=True) for table in (drawn, recorded)), check_dtype=False
     )
