@@ -127,7 +127,7 @@ def test_what_was_trained_without_a_race_is_read_whole() -> None:
     on_mnist = dps.load(FOLDER / "mnist_whole")
     assert on_mnist.k_star["steps_to_result"].tolist() == [1488, 6288]  # as in mnist_simple_cnn_momentum
     ended = on_mnist.trials[on_mnist.trials["status"] == "complete"].groupby("sparsity")["trial"].agg(list)
-    assert ended.tolist() == [[2, 6, 14, 15, 18, 22], [2, 6, 15, 22]]  # docs/results.md
+    assert ended.tolist() == [[2, 6, 14, 15, 18, 22, 26, 30, 38, 46], [2, 6, 15, 22, 26, 30, 38, 46]]  # docs/results.md
 
 
 def test_they_name_no_place_of_a_machine() -> None:
