@@ -14,7 +14,8 @@ from hydra.utils import instantiate
 from torch import Tensor
 
 from dps.data.sources import Images
-from dps.data.study_data import Standardise, Stream, StudyData
+from dps.data.stream import Stream
+from dps.data.study_data import Standardise, StudyData
 
 CPU = torch.device("cpu")
 

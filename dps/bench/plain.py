@@ -13,7 +13,8 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
-from dps.data.study_data import Stream, StudyData
+from dps.data.stream import Stream
+from dps.data.study_data import StudyData
 from dps.models import initialise
 from dps.protocol.goal import allowed_mistakes
 

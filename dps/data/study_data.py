@@ -8,7 +8,6 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from pydantic import Field
@@ -16,46 +15,14 @@ from torch import Tensor
 
 from dps.data.checked import checked
 from dps.data.sources import Images
+from dps.data.statistics import PIXEL_LEVELS, feature_statistics, pixel_statistics
+from dps.data.stream import SPLIT, Stream, permutation
 from dps.protocol.kinds import Positive
 from dps.protocol.values import require
 
-_SPLIT, _EPOCH = 0, 1  # what a permutation is for: part of its seed
-_PIXEL_LEVELS = 256
 Standardise = Annotated[Literal["all", "channel"] | None, Field(description="all, channel or null")]
 _EXAMPLE = "the shape of an example, as [channels, height, width]"
 Shape = Annotated[list[Positive], Field(min_length=1, description=_EXAMPLE)]
-
-
-class Stream:
-    """The order of training examples: one permutation of all of them after another, cut into batches of equal size.
-
-    Step k takes positions k B to (k + 1) B - 1 of the concatenated permutations, so the order depends on the seed
-    alone, whatever the batch size, the device and the step at which reading starts.
-    """
-
-    def __init__(self, examples: int, batch_size: int, seed: int, device: torch.device) -> None:
-        assert 0 < batch_size <= examples, "a batch that spans three epochs has no use here"
-        self.examples = examples
-        self.batch_size = batch_size
-        self.seed = seed
-        self.device = device
-        self._epochs: dict[int, Tensor] = {}
-
-    def indices(self, step: int) -> Tensor:
-        """Return the rows of the training set that make the global batch of `step`, counted from 0: int64 (B,)."""
-        epoch, start = divmod(step * self.batch_size, self.examples)
-        rows = self._epoch(epoch)[start : start + self.batch_size]
-        missing = self.batch_size - len(rows)
-        return rows if missing == 0 else torch.cat([rows, self._epoch(epoch + 1)[:missing]])
-
-    def _epoch(self, epoch: int) -> Tensor:
-        if epoch not in self._epochs:
-            rows = _permutation(self.examples, self.seed, _EPOCH, epoch)
-            if self.device.type == "cuda":
-                rows = rows.pin_memory()
-            self._epochs = {e: kept for e, kept in self._epochs.items() if e == epoch - 1}
-            self._epochs[epoch] = rows.to(self.device, non_blocking=True)
-        return self._epochs[epoch]
 
 
 class StudyData(pl.LightningDataModule):
@@ -150,7 +117,7 @@ class StudyData(pl.LightningDataModule):
 
     def _place(self, images: Images, device: torch.device, dtype: torch.dtype) -> None:
         examples = len(images.train)
-        validation, train = _permutation(examples, self.seed, _SPLIT).tensor_split([examples // 10])
+        validation, train = permutation(examples, self.seed, SPLIT).tensor_split([examples // 10])
         fits = self.batch_size <= len(train)
         require(fits, "batch_size", self.batch_size, f"at most {len(train)}, the size of the training set")
         if self.train_examples not in (None, len(train)):
@@ -160,8 +127,8 @@ class StudyData(pl.LightningDataModule):
             )
         shape = list(images.train.shape[1:])
         require(self.image_shape in (None, shape), "data.image_shape", self.image_shape, f"{shape}, that of the images")
-        levels = _PIXEL_LEVELS - 1 if images.train.dtype == torch.uint8 else 1
-        statistics = _pixel_statistics if levels > 1 else _feature_statistics
+        levels = PIXEL_LEVELS - 1 if images.train.dtype == torch.uint8 else 1
+        statistics = pixel_statistics if levels > 1 else feature_statistics
         mean, std = statistics(images.train, self.standardise == "channel")
         if self.standardise is None:  # only now: a file whose pixels all agree is refused in any case
             mean, std = torch.zeros_like(mean), torch.ones_like(std)
@@ -193,36 +160,3 @@ class TrainBatches:
         for step in itertools.count(first_step):
             rows = stream.indices(step)[share]
             yield data.train_images.index_select(0, rows), data.train_labels.index_select(0, rows)
-
-
-def _permutation(examples: int, seed: int, *purpose: int) -> Tensor:
-    """Return a permutation of range(examples) that depends on the seed and the purpose alone: int64 (N,) on the CPU."""
-    state = np.random.SeedSequence(seed, spawn_key=purpose).generate_state(1, np.uint64)
-    return torch.randperm(examples, generator=torch.Generator().manual_seed(int(state[0])))
-
-
-def _feature_statistics(features: Tensor, per_channel: bool) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation in float64 of each feature, or of all: each (1, C or 1, ...)."""
-    groups = [feature.double() for feature in features.transpose(0, 1)] if per_channel else [features.double()]
-    if constant := [number for number, group in enumerate(groups) if bool((group == group.flatten()[0]).all())]:
-        if per_channel:
-            what = f"feature {constant[0]} (from 0) has the same value in all training examples"
-            raise ValueError(f"data: {what}: leave it out, or set data.standardise=all")
-        raise ValueError("data: all features of all training examples have the same value: give data that differ")
-    deviation, mean = zip(*(torch.std_mean(group, correction=0) for group in groups), strict=True)
-    shape = (1, -1, *[1] * (features.ndim - 2))
-    return torch.stack(mean).reshape(shape), torch.stack(deviation).reshape(shape)
-
-
-def _pixel_statistics(images: Tensor, per_channel: bool) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation of pixels / 255 in float64, exact up to rounding: each (1, C or 1, 1, 1)."""
-    groups = images.transpose(0, 1).flatten(1) if per_channel else images.reshape(1, -1)
-    counts = torch.stack([torch.bincount(group, minlength=_PIXEL_LEVELS) for group in groups]).double()
-    levels = torch.arange(_PIXEL_LEVELS, dtype=torch.float64) / (_PIXEL_LEVELS - 1)
-    mean = (counts * levels).sum(1, keepdim=True) / counts.sum(1, keepdim=True)
-    variance = (counts * (levels - mean) ** 2).sum(1, keepdim=True) / counts.sum(1, keepdim=True)
-    if not bool((variance > 0).all()):
-        raise ValueError(
-            "data.root: every pixel of the training images has the same value: set it to a good copy of the data"
-        )
-    return mean.reshape(1, -1, 1, 1), variance.sqrt().reshape(1, -1, 1, 1)
