@@ -34,6 +34,7 @@ class Goal(Callback):
         self.finishers = Finishers(task.study.folder)
         self._stack = task.stack
         self.seconds = Seconds(time.perf_counter())
+        self.least_errors: dict[int, float] = dict(self._restored.get("least_errors", {}))
         if self._restored:
             self.check.difficulty.copy_(self._restored["difficulty"])
             self.seconds.spent = {trial: list(spent) for trial, spent in self._restored["seconds"].items()}
@@ -54,6 +55,7 @@ class Goal(Callback):
         ended = endings(finite, reached, before, task.study.finishers, budget_spent)
         statuses = trainer.strategy.broadcast(ended)  # ranks go on alike, should rounding ever tell them apart
         outcomes = self._outcomes(task, statuses, verdicts, step)
+        self._learn(verdicts, outcomes)
         self._log(trainer, task, verdicts)
         self.seconds.evaluate(rows, time.perf_counter())
         for trial, outcome in outcomes.items():
@@ -104,6 +106,14 @@ class Goal(Callback):
         blocks = zip(images.split(size), labels.split(size), strict=True)
         return sum(int(task.mistakes([row], *block)[0].sum()) for block in blocks) / len(labels)
 
+    def _learn(self, verdicts: Verdicts, outcomes: Mapping[int, Outcome]) -> None:
+        """Keep each trial's least error on the entire validation set, of the checks that read all of it."""
+        examples = len(self.check.difficulty)
+        known = {trial: verdict.error for trial, verdict in verdicts.items() if verdict.examples_read == examples}
+        known |= {trial: end.validation_error for trial, end in outcomes.items() if end.validation_error is not None}
+        for trial, error in known.items():
+            self.least_errors[trial] = min(error, self.least_errors.get(trial, error))
+
     def _news(self, task: StudyTask, verdicts: Verdicts) -> str:
         """Of all trials, how far the best came: most examples read before the goal was out of reach, or least error."""
         failed = [verdict for verdict in verdicts.values() if not verdict.reached]
@@ -125,13 +135,19 @@ class Goal(Callback):
         for trial, verdict in verdicts.items():
             name = "validation_error" if verdict.examples_read == examples else "validation_error_lower_bound"
             metrics[f"{name}/trial={trial}"] = verdict.wrong / examples
+        for trial in task.stack.running().keys() & self.least_errors.keys():
+            metrics[f"best_validation_error/trial={trial}"] = self.least_errors[trial]
         for logger in trainer.loggers:
             logger.log_metrics(metrics, step=trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run goes on from; the seconds since the last check are charged to the trials that run."""
         self.seconds.train(self._stack.running(), time.perf_counter())
-        return {"seconds": self.seconds.spent, "difficulty": self.check.difficulty}
+        return {
+            "seconds": self.seconds.spent,
+            "difficulty": self.check.difficulty,
+            "least_errors": self.least_errors,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up a saved state, which waits for on_fit_start."""

@@ -195,10 +195,13 @@ def test_a_budget_ends_where_it_ends(tmp_path: Path, budget: int, interval: int)
     assert 0.3 < row["validation_error"] <= 1
 
 
-def test_a_budget_between_two_checks_completes_no_trial(tmp_path: Path) -> None:
-    dps(tmp_path, "batch_size=8", "goal.error=0.9", "goal.interval_steps=16", "max_steps=15", "optimizer.lr=0.02")
+def test_a_budget_before_the_first_check_completes_no_trial_and_says_so(tmp_path: Path) -> None:
+    done = dps(
+        tmp_path, "batch_size=8", "goal.error=0.9", "goal.interval_steps=16", "max_steps=15", "optimizer.lr=0.02"
+    )
     (row,) = records.read(study(tmp_path, 8)).to_dict("records")
     assert (row["status"], row["steps_run"]) == ("incomplete", 15) and row["validation_error"] < 0.9
+    assert "never checked, and so not reached: goal.interval_steps=16 is more than max_steps=15" in done.stdout
 
 
 def test_failed_checks_read_few_examples(tmp_path: Path, trainers: list[pl.Trainer]) -> None:

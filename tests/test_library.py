@@ -128,6 +128,19 @@ def test_every_criterion_takes_any_module(criterion: Any) -> None:
     assert sum(int(mask.sum()) for mask in kept.values()) == round(numbers / 2)
 
 
+@pytest.mark.parametrize("criterion", ["snip", "grasp", "synflow"])
+def test_what_is_not_trained_is_not_pruned(criterion: str) -> None:
+    module, (inputs, labels) = normed().eval(), examples()
+    whole = dps.masks(module, inputs, labels, 0.5, criterion)
+    frozen = next(iter(whole))
+    module.get_parameter(frozen).requires_grad_(False)
+    with torch.no_grad():
+        kept = dps.masks(module, inputs, labels.int(), 0.5, criterion)
+    assert kept.keys() == whole.keys() - {frozen}
+    numbers = sum(mask.numel() for mask in kept.values())
+    assert sum(int(mask.sum()) for mask in kept.values()) == round(numbers / 2)
+
+
 def test_a_criterion_that_works_in_place_leaves_the_module_alone() -> None:
     module = normed().eval()
     before = {name: values.clone() for name, values in module.state_dict().items()}
@@ -143,6 +156,7 @@ def test_a_criterion_that_works_in_place_leaves_the_module_alone() -> None:
         ({"sparsity": 0.9999}, "keep one of 373 parameters"),
         ({"criterion": "snap"}, "criterion=snap must be one of grasp, magnitude, random, snip, synflow, or a function"),
         ({"labels": torch.zeros(3, dtype=torch.long)}, r"labels=\(3,\) must be \(40,\)"),
+        ({"labels": torch.zeros(40)}, "labels=torch.float32 must be numbers of classes, as torch.int64"),
         ({"inputs": torch.full((40, 1, 6, 6), torch.nan)}, "criterion: the scores of .* are not all finite"),
         ({"module": nn.Flatten()}, "module=Flatten must be one with parameters"),
     ],

@@ -6,15 +6,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from unittest import mock
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 from command import CACHE, Done, contents, dps, here, rows, study
 
-from dps.engine import fit
-from dps.reproduce import main
+from dps.engine import devices, fit
+from dps.reproduce import main, reproduction
 from dps.reproduce.plan import plan
 from dps.stack.shape import FILE
 from dps.storage import configurations, environments, records
@@ -210,3 +213,17 @@ def test_a_replicate_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert done.returncode == 1 and done.stdout.endswith("agrees with the record: 1 differs.\n")
     other_torch(recorded)
     assert "within interval" in reproduce(recorded, "--output", mine.parents[2]).stdout
+
+
+def test_the_threads_of_one_study_are_not_those_of_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[tuple[int, str | None]] = []
+    monkeypatch.setattr(devices, "cores", lambda: 4)
+    monkeypatch.setattr(
+        reproduction, "run", lambda *_: trained.append((torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")))
+    )
+    own = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
+    for recorded in ([{"threads": 3}], [{"threads": 5}], []):
+        folder: Any = SimpleNamespace(environments=recorded)
+        study: Any = None
+        reproduction.Reproduction(folder, [], study).train([])
+    assert trained == [(3, "3"), own, own]

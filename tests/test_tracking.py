@@ -11,6 +11,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
 from dps.engine import tracking
+from dps.engine.module import StudyTask
 from dps.engine.study import Study
 
 TYPED = ["batch_size=8", "goal.error=0.3", "goal.interval_steps=4", "max_steps=32"]
@@ -153,3 +154,22 @@ def test_jobs_and_starts_have_curves_of_their_own(composed: Composed, tmp_path: 
         *("csv/trials=0-1/version_0", "csv/trials=2-3/version_0"),
         *("csv/trials=0-1/version_1", "csv/trials=2-2/version_0"),
     ]
+
+
+def test_the_least_error_is_known_after_a_stop_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = [*TYPED[:1], *TYPED[2:], "goal.error=0", "race=false", "goal.early_reject=false", "optimizer.lr=0.1"]
+    training_step = StudyTask.training_step
+
+    def stopped(task: StudyTask, *given: Any) -> Any:
+        if task.trainer.global_step == 22:
+            raise OSError("stopped")
+        return training_step(task, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StudyTask, "training_step", stopped)
+        assert dps(tmp_path, *typed, "bookkeeping.checkpoint.every_seconds=0").code != 0
+    assert dps(tmp_path, *typed).code == 0
+    first, last = (pd.read_csv(path) for path in sorted(study(tmp_path, 8).glob("csv/*/version_*/metrics.csv")))
+    least = first["validation_error/trial=0"].min()
+    assert last["step"].iloc[0] > 20 and last["validation_error/trial=0"].min() > least
+    assert set(last["best_validation_error/trial=0"].dropna()) == {least}

@@ -35,7 +35,6 @@ class WandbTrials(Logger):
     def __init__(self, study: Study, project: str, save_dir: str, settings: Mapping[str, Any]):
         self._study, self._project, self._save_dir, self._settings = study, project, save_dir, dict(settings)
         self._runs: dict[int, Run] | None = None
-        self._best: dict[int, float] = {}
 
     @property
     def name(self) -> str:
@@ -80,8 +79,6 @@ class WandbTrials(Logger):
             self._end(gone)
         for trial in self.experiment.keys() & by_trial.keys():
             values, run = by_trial[trial], self.experiment[trial]
-            if (error := values.get("validation_error")) is not None:
-                self._best[trial] = min(error, self._best.get(trial, error))
             if step is None or step >= run.starting_step:  # else a run that goes on has the step already
                 run.log(values if step is None else {"step": step, **values}, step=step)
 
@@ -99,9 +96,7 @@ class WandbTrials(Logger):
         rows = records.read(self._study.folder).set_index("trial")[OUTCOME]
         over = {trial: self.experiment.pop(trial) for trial in trials if trial in rows.index}
         for trial, run in over.items():
-            known = rows.loc[trial].dropna().to_dict()
-            errors = [error for error in (known.get("validation_error"), self._best.get(trial)) if error is not None]
-            run.summary.update({**known, **({"best_validation_error": min(errors)} if errors else {})})
+            run.summary.update(rows.loc[trial].dropna().to_dict())
         wandb_run.ended(list(over.values()), exit_code=0)
 
     def _opened(self) -> dict[int, Run]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from torch import Tensor, nn
+from torch import Tensor, enable_grad, nn
 from torch.func import functional_call
 
 from dps.models import Weights
@@ -51,8 +51,11 @@ def masks(
     require(right, "sparsity", sparsity, f"from 0 to below 1, and keep one of {parameters} parameters")
     right = labels.ndim == 1 and len(labels) == len(inputs) > 0
     require(right, "labels", tuple(labels.shape), f"({len(inputs)},), a label for each of the inputs")
+    whole = not (labels.is_floating_point() or labels.is_complex())
+    require(whole, "labels", labels.dtype, "numbers of classes, as torch.int64")
     chosen = _of_name(criterion) if isinstance(criterion, str) else criterion
-    scores = chosen(Unpruned(_AsItIs(module), weights, inputs, labels, seed, sparsity))
+    with enable_grad():
+        scores = chosen(Unpruned(_AsItIs(module), weights, inputs, labels.long(), seed, sparsity))
     if why := refusal(scores, weights):
         raise ValueError(f"criterion: {why}")
     return {name: kept[0] for name, kept in masks_of(scores, sparsity).items()}
@@ -65,10 +68,17 @@ class _AsItIs:
         self._module = module
 
     def logits(self, weights: Weights, images: Tensor) -> Tensor:
-        """(1, B, C) logits with these weights (1, ...); a buffer that the module changes is a copy."""
-        buffers = {name: constant(buffer, images).clone() for name, buffer in self._module.named_buffers()}
+        """(1, B, C) logits with these weights (1, ...), in the precision of the images.
+
+        A buffer that the module changes is a copy, and so is a parameter that is not trained.
+        """
+        fixed = [
+            *self._module.named_buffers(),
+            *((n, p) for n, p in self._module.named_parameters() if n not in weights),
+        ]
+        others = {name: constant(values.detach(), images).clone() for name, values in fixed}
         own = {name: values[0] for name, values in weights.items()}
-        logits: Tensor = functional_call(self._module, {**own, **buffers}, (images,))
+        logits: Tensor = functional_call(self._module, {**own, **others}, (images,))
         return logits[None]
 
 

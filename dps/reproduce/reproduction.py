@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -39,12 +40,8 @@ class Reproduction:
     def train(self, overrides: Sequence[str]) -> None:
         """Train what is missing, with as many threads as the record has, where there are so many cores."""
         threads = self.recorded.environments[-1].get("threads") if self.recorded.environments else None
-        if isinstance(threads, int) and threads <= devices.cores():
-            import torch
-
-            torch.set_num_threads(threads)
-            os.environ["OMP_NUM_THREADS"] = str(threads)  # for ranks, which are processes of their own
-        run(self.study, list(overrides))
+        with _threads(threads) if isinstance(threads, int) and threads <= devices.cores() else nullcontext():
+            run(self.study, list(overrides))
 
     @cached_property
     def changes(self) -> Mapping[str, str]:
@@ -63,6 +60,22 @@ class Reproduction:
         """How it ended, beside its record."""
         after = records.read(self.study.folder)
         return compare(self.recorded.trials, after, self.k_stars, self.is_same_software)
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """Train with so many threads, and leave it to the next study to say its own."""
+    import torch
+
+    before, inherited = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
+    try:
+        torch.set_num_threads(number)
+        os.environ["OMP_NUM_THREADS"] = str(number)  # for ranks, which are processes of their own
+        yield
+    finally:
+        torch.set_num_threads(before)
+        os.environ.pop("OMP_NUM_THREADS")
+        os.environ.update({} if inherited is None else {"OMP_NUM_THREADS": inherited})
 
 
 def _environments(folder: Path) -> list[Mapping[str, Any]]:
