@@ -1,5 +1,6 @@
 """Checks every trial against the goal at regular steps, and ends the trials, or the whole race, that are decided."""
 
+import logging
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,8 @@ from dps.engine.module import Check, StudyTask
 from dps.protocol.goal import GoalCheck, Verdict
 from dps.protocol.outcome import Outcome, Seconds, endings
 from dps.storage.records import Finishers
+
+log = logging.getLogger(__name__)
 
 Verdicts = Mapping[int, Verdict]
 
@@ -28,8 +31,11 @@ class Goal(Callback):
         self._restored: dict[str, Any] = {}
 
     def on_fit_start(self, trainer: pl.Trainer, task: StudyTask) -> None:  # type: ignore[override]
-        """Prepare the check, with what a resumed run had learnt of the examples."""
+        """Prepare the check, with what a resumed run had learnt of the examples; warn where there will be none."""
         goal, examples = task.study.cfg.goal, len(task.data.validation_labels)
+        if trainer.is_global_zero and goal.interval_steps > (steps := task.study.cfg.max_steps):
+            never = "the goal is never checked, and so not reached: goal.interval_steps=%s is more than max_steps=%s"
+            log.warning(never, goal.interval_steps, steps)
         self.check = GoalCheck(goal.error, examples, goal.examples_per_block, goal.early_reject, task.device)
         self.finishers = Finishers(task.study.folder)
         self._stack = task.stack

@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from dps.engine import devices, tracking
@@ -51,7 +51,8 @@ def fit_here(study: Study) -> pl.Trainer:
     trials = study.missing() if saved is None else study.trials
     task = StudyTask(study, trials, partial(_shape, study, len(trials)))
     if trainer.is_global_zero:
-        _warn(study.cfg)
+        if study.cfg.trainer.precision == "bf16-mixed":
+            log.warning("trainer.precision=bf16-mixed is not the study's protocol, which is 32-true: K* may differ")
         _note(study.folder, environment(trainer))
     with tracking.closing(trainer.loggers):
         trainer.fit(task, datamodule=study.data(), ckpt_path=saved, weights_only=True)
@@ -63,15 +64,6 @@ def fit_here(study: Study) -> pl.Trainer:
     if trainer.is_global_zero and (lost := study.missing()):
         raise RuntimeError(f"{len(lost)} trials have ended and are not recorded")
     return trainer
-
-
-def _warn(cfg: DictConfig) -> None:
-    """Say what is allowed and seldom meant."""
-    if cfg.trainer.precision == "bf16-mixed":
-        log.warning("trainer.precision=bf16-mixed is not the study's protocol, which is 32-true: K* may differ")
-    if (interval := cfg.goal.interval_steps) > cfg.max_steps:
-        never = "the goal is never checked, and so not reached: goal.interval_steps=%s is more than max_steps=%s"
-        log.warning(never, interval, cfg.max_steps)
 
 
 def _note(folder: Path, here: environments.Environment) -> None:
