@@ -33,7 +33,7 @@ class Goal(Callback):
     def on_fit_start(self, trainer: pl.Trainer, task: StudyTask) -> None:  # type: ignore[override]
         """Prepare the check, with what a resumed run had learnt of the examples; warn where there will be none."""
         goal, examples = task.study.cfg.goal, len(task.data.validation_labels)
-        if trainer.is_global_zero and goal.interval_steps > (steps := task.study.cfg.max_steps):
+        if goal.interval_steps > (steps := task.study.cfg.max_steps) and trainer.is_global_zero:
             never = "the goal is never checked, and so not reached: goal.interval_steps=%s is more than max_steps=%s"
             log.warning(never, goal.interval_steps, steps)
         self.check = GoalCheck(goal.error, examples, goal.examples_per_block, goal.early_reject, task.device)
