@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -185,6 +186,14 @@ def test_loggers_write_into_the_studys_folder(
     found: list[Any] = tracking.trackers(study)
     assert [type(tracker._logger) for tracker in found] == loggers
     assert all(tracker.save_dir == str(tmp_path) for tracker in found)
+
+
+def test_curves_are_on_the_disk_as_they_come(composed: Composed, tmp_path: Path) -> None:
+    (tracker,) = tracking.trackers(Study.parse(composed("logger=csv")))
+    for step in (16, 32):
+        tracker.log_metrics({"train_loss/trial=0": 1.5}, step=step)
+        (path,) = tmp_path.glob("csv/**/metrics.csv")
+        assert pd.read_csv(path)["step"].max() == step
 
 
 def test_a_single_logger_needs_no_name(composed: Composed) -> None:

@@ -273,6 +273,8 @@ def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(
     assert first_steps == [stop + (sent != signal.SIGKILL)]
     assert ended.keys() == {2, 3}
     assert_same_weights(ended, {trial: weights[trial] for trial in ended})
+    curves = pd.concat(map(pd.read_csv, study(tmp_path, 8).glob("csv/*/version_*/metrics.csv")))
+    assert set(range(4, whole["steps_run"].max() + 1, 4)) <= set(curves["step"])  # of every check, before it and after
     left = [path.name for path in tmp_path.rglob("*") if path.suffix in (".ckpt", ".tmp")]
     assert left == ["hpc_ckpt_1.ckpt"]
 

@@ -59,8 +59,9 @@ def fit_here(study: Study) -> pl.Trainer:
         if task.global_step < study.cfg.max_steps and task.stack.running():
             raise RuntimeError(f"training stopped at step {task.global_step}, before its trials had ended")
         steps_to_result = study.steps_to_result()
+        found = {"steps_to_result": math.nan if steps_to_result is None else steps_to_result}
         for logger in trainer.loggers:
-            logger.log_metrics({"steps_to_result": math.nan if steps_to_result is None else steps_to_result})
+            logger.log_metrics(found, step=task.global_step)
     if trainer.is_global_zero and (lost := study.missing()):
         raise RuntimeError(f"{len(lost)} trials have ended and are not recorded")
     return trainer
