@@ -7,7 +7,8 @@ batch sizes and replicates, and so for the pairs.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -78,6 +79,28 @@ def of_pairs(size: int, replicates: int, draws: int) -> Iterator[dict[str, float
         }
 
 
+def of_unequal(unknown: Sequence[tuple[int, int]], replicates: int, draws: int) -> Iterator[dict[str, float]]:
+    """What holds of a curve and of a pair's ratios where K* is not known in some replicates and columns."""
+    generator = np.random.default_rng(replicates)
+    for sigma, critical, shared in SETTINGS * draws:
+        effect, *own = shared * generator.standard_normal((3, replicates, 1))
+        curves = []
+        for c2, examples, alone in ((100, 2 * critical, own[0]), (80, critical, own[1])):
+            whole = noisy(generator, GRIDS[7], replicates, (c2 * examples, c2), sigma, effect + 0.5 * alone)
+            steps = whole.steps.copy()
+            steps[tuple(zip(*unknown, strict=True))] = np.nan
+            curves.append(replace(whole, steps=steps))
+        found = fit(curves[1])
+        yield {
+            "c1": holds(found.c1, LEVEL_OFF * critical),
+            "c2": holds(found.c2, LEVEL_OFF),
+            "critical_batch_size": holds(found.critical_batch_size, critical),
+            "c1_ratio": holds(c1_ratio(*curves), 2.5),
+            "critical_ratio": holds(critical_ratio(*curves), 2),
+            "c1 has two ends": found.c1.low > 0 and math.isfinite(found.c1.high),
+        }
+
+
 def check(rows: Iterator[dict[str, float]]) -> None:
     """The share that holds is between .92 and .98, for each interval that is given."""
     found = pd.DataFrame(rows)
@@ -97,3 +120,16 @@ def test_the_intervals_of_a_curve_hold_its_constants(size: int, replicates: int)
 @pytest.mark.parametrize("size", GRIDS)
 def test_the_intervals_of_ratios_hold_them(size: int, replicates: int) -> None:
     check(of_pairs(size, replicates, DRAWS))
+
+
+@pytest.mark.parametrize(
+    ("replicates", "unknown"),
+    [(3, [(0, 0)]), (3, [(0, column) for column in range(4)]), (5, [(0, 0), (0, 1), (1, 0), (1, 1)])],
+    ids=["one lacks the smallest", "one has three", "two of five lack two"],
+)
+def test_replicates_may_lack_batch_sizes(replicates: int, unknown: list[tuple[int, int]]) -> None:
+    found = pd.DataFrame(of_unequal(unknown, replicates, DRAWS // 2)).mean()
+    print(found.round(3).to_dict())
+    least = LEAST - 2 * math.sqrt(0.05 * 0.95 / (len(SETTINGS) * DRAWS // 2))
+    assert (found.drop("c1 has two ends") >= least).all(), found
+    assert found["c1 has two ends"] >= 0.9

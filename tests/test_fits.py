@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from planted import INTERVAL, curve, narrow, noisy
 from scipy.optimize import minimize_scalar
-from scipy.stats import norm, t
+from scipy.stats import norm, t, ttest_1samp
 
 from dps.analysis.fits.fit import fit, most_likely
+from dps.analysis.fits.intervals import signed_scores
 
 B = 2.0 ** np.arange(1, 15)
 
@@ -102,3 +103,30 @@ def test_batch_sizes_need_not_be_known_in_every_replicate() -> None:
 def test_three_batch_sizes_have_an_interval() -> None:
     found = fit(noisy(np.random.default_rng(5), B[[3, 7, 11]], 1, (2e4, 80), 0.05))
     assert found.c1.low < found.c1.value < found.c1.high < math.inf
+
+
+def test_replicates_that_tell_as_much_are_held_to_students_t() -> None:
+    scores = np.random.default_rng(4).standard_normal((4, 6)) + 0.8
+    expected = ttest_1samp(scores, 0).statistic / t.ppf(0.975, 3)
+    assert signed_scores(scores, np.full((4, 6), 7.0)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_replicates_that_tell_less_are_held_to_less() -> None:
+    """Against the matrices of the regression of what each replicate finds, score over information, on a constant."""
+    information, scores = np.array([0.3, 1.0, 2.0]), np.array([0.5, 1.1, 1.6])
+    weights, one = np.diag(information), np.ones((3, 1))
+    hat = one @ np.linalg.inv(one.T @ weights @ one) @ one.T @ weights
+    left = (np.eye(3) - hat) @ (scores / information)
+    row = (np.linalg.inv(one.T @ weights @ one) @ one.T @ weights / np.sqrt(1 - np.diag(hat)))[0]
+    spread = (np.eye(3) - hat) @ (np.eye(3) - hat).T * np.outer(row, row)
+    bound = t.ppf(0.975, np.trace(spread) ** 2 / np.trace(spread @ spread))
+    expected = scores.sum() / information.sum() / math.sqrt(np.sum((row * left) ** 2)) / bound
+    assert signed_scores(scores[:, None], information[:, None]) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_replicate_without_the_smallest_batch_sizes_leaves_c1_its_ends() -> None:
+    """Far from the truth the scores of all replicates point one way, if of unlike size, and are no contradiction."""
+    found = noisy(np.random.default_rng(0), B[1:10], 3, (8e4, 300), 0.05)
+    found.steps[0, :5] = np.nan
+    c1 = fit(found).c1
+    assert 4e4 < c1.low < 8e4 < c1.high < 1.3e5

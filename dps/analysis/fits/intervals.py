@@ -20,7 +20,7 @@ REACH, STEEPNESS, POINTS = 16.0, 7.0, 49  # of the held values about the estimat
 
 
 class Scores(NamedTuple):
-    """For held values (G,): the score of each replicate (R, G), the information and log likelihood in all (G,)."""
+    """For held values (G,): the score and the information of each replicate (R, G), the log likelihood of all (G,)."""
 
     values: Floats
     scores: Floats
@@ -28,9 +28,11 @@ class Scores(NamedTuple):
     log_likelihood: Floats
 
     def at(self, values: Floats) -> tuple[Floats, Floats]:
-        """The scores (R, K) and the information (K,) between the held values; beyond them, those of the last."""
-        scores = np.stack([np.interp(values, self.values, row) for row in self.scores])
-        return scores, np.interp(values, self.values, self.information)
+        """The scores and the information (R, K) between the held values; beyond them, those of the last."""
+        scores, information = (
+            np.stack([np.interp(values, self.values, row) for row in rows]) for rows in (self.scores, self.information)
+        )
+        return scores, information
 
     def log_likelihood_at(self, values: Floats) -> Floats:
         """The log likelihood (K,) between the held values; beyond them, that of the last."""
@@ -51,12 +53,13 @@ def comparable(curve: Curve, parameter: Parameter) -> NDArray[np.int64]:
 def interval(curve: Curve, parameter: Parameter, values: Floats) -> tuple[float, float]:
     """The ends, natural logarithms, of the held values (G,), the estimate in their middle, that the data accept.
 
-    With two replicates or more: those under which the mean of the replicates' scores is not significant by its t test.
+    With two replicates or more: those under which the sum of the replicates' scores is not significant by its t test.
     With one: those whose log likelihood is not below the largest by more than Student's t allows, as in a normal
     regression. An end is infinite where even the last value is accepted, nan where there are no degrees of freedom.
     """
     if len(replicates := comparable(curve, parameter)) > 1:
-        signed = signed_scores(scores(curve, parameter, values, replicates).scores)
+        found_by = scores(curve, parameter, values, replicates)
+        signed = signed_scores(found_by.scores, found_by.information)
     else:
         found = profile(curve.checks(), parameter, values)
         signed = signed_likelihood(found.log_likelihood, found.cells.first.shape[1], 1 + len(parameter.free))
@@ -69,7 +72,7 @@ def scores(curve: Curve, parameter: Parameter, values: Floats, replicates: NDArr
     found = profile(checks, parameter, values)
     rows = np.flatnonzero(np.isin(curve.replicates, replicates)).tolist()
     each, information = zip(*(_of_replicate(found, checks, row) for row in rows), strict=True)
-    return Scores(values, np.stack(each), np.sum(information, axis=0), found.log_likelihood)
+    return Scores(values, np.stack(each), np.stack(information), found.log_likelihood)
 
 
 def _of_replicate(found: Profile, checks: Checks, row: int) -> tuple[Floats, Floats]:
@@ -82,14 +85,29 @@ def _of_replicate(found: Profile, checks: Checks, row: int) -> tuple[Floats, Flo
     return (contrast / root * found.cells.first[:, own]).sum(axis=1), (contrast**2).sum(axis=1)
 
 
-def signed_scores(scores: Floats) -> Floats:
-    """The t of the mean score of replicates (R, G) over its bound (G,): above 1 for too low a value."""
+def signed_scores(scores: Floats, information: Floats) -> Floats:
+    """The t of the sum of the replicates' scores (R, G) over its bound (G,): above 1 for too low a value.
+
+    Replicates may lack batch sizes, and so have less information (R, G) than others: each score is held against its
+    share of the sum (HC2, MacKinnon and White, 1985), with the degrees of freedom of Bell and McCaffrey (2002) where
+    the replicates differ alike. With as much information in each it is Student's t of the mean score.
+    """
     from scipy.stats import t
 
-    count = len(scores)
-    error = scores.std(axis=0, ddof=1) / math.sqrt(count)
-    bound = t.ppf((1 + LEVEL) / 2, count - 1)
-    result: Floats = scores.mean(axis=0) / np.maximum(error * bound, 1e-300)
+    share = np.maximum(information, 1e-300) / np.maximum(information, 1e-300).sum(axis=0)
+    others = np.maximum(1 - share, 1e-12)
+    error = np.sqrt(((scores - share * scores.sum(axis=0)) ** 2 / others).sum(axis=0))
+    bound = t.ppf((1 + LEVEL) / 2, _degrees(share, others))
+    result: Floats = scores.sum(axis=0) / np.maximum(error * bound, 1e-300)
+    return result
+
+
+def _degrees(share: Floats, others: Floats) -> Floats:
+    """Satterthwaite's degrees of freedom (G,) of the error that signed_scores has: R - 1 with equal shares (R, G)."""
+    scale = share / np.sqrt(others)
+    between = np.eye(len(share))[:, :, None] - share[:, None] - share[None] + (share**2).sum(axis=0)
+    products = scale[:, None] * scale[None] * between
+    result: Floats = np.einsum("rrg->g", products) ** 2 / (products**2).sum(axis=(0, 1))
     return result
 
 

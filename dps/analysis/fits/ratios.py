@@ -73,18 +73,21 @@ def _paired(own: Curve, other: Curve, parameter: Parameter, replicates: NDArray[
     middles = [log_estimate(curve, parameter) for curve in curves]
     first, second = (scores(c, parameter, held_about(x), replicates) for c, x in zip(curves, middles, strict=True))
     values = held_about(middles[0] - middles[1])
-    low, high = ends(values, signed_scores(_differences(first, second, values)))
+    low, high = ends(values, signed_scores(*_differences(first, second, values)))
     return math.exp(low), math.exp(high)
 
 
-def _differences(first: Scores, second: Scores, values: Floats) -> Floats:
-    """The score (R, G) of the log ratio of the two curves in each replicate, at the most likely pair of curves."""
+def _differences(first: Scores, second: Scores, values: Floats) -> tuple[Floats, Floats]:
+    """The score and the information (R, G) of the log ratio in each replicate, at the most likely pair of curves."""
     rows = []
     for ratio in values:
         y, _ = _best_pair(first, second, ratio)
         (a, a_information), (b, b_information) = first.at(y + ratio), second.at(y)
-        rows.append((b_information * a - a_information * b) / (a_information + b_information))
-    return np.concatenate(rows, axis=1)
+        in_a, in_b = a_information.sum(), b_information.sum()
+        a_share, b_share = in_b / (in_a + in_b), in_a / (in_a + in_b)
+        rows.append((a_share * a - b_share * b, a_share**2 * a_information + b_share**2 * b_information))
+    found, information = zip(*rows, strict=True)
+    return np.concatenate(found, axis=1), np.concatenate(information, axis=1)
 
 
 def _best_pair(first: Scores, second: Scores, ratio: float) -> tuple[Floats, float]:
