@@ -18,7 +18,7 @@ from planted import noisy
 
 from dps.analysis.fits.estimate import Estimate
 from dps.analysis.fits.fit import fit
-from dps.analysis.fits.misfit import exponent, misfit
+from dps.analysis.fits.misfit import LEAST_FOR_EXPONENT, exponent, misfit
 from dps.analysis.fits.overhead import critical_at_overhead
 from dps.analysis.fits.ratios import c1_ratio, critical_ratio
 
@@ -40,6 +40,11 @@ def holds(estimate: Estimate, truth: float) -> float:
     return math.nan if math.isnan(estimate.low) else estimate.low <= truth <= estimate.high
 
 
+def allows(estimate: Estimate, value: float) -> bool:
+    """Whether neither end excludes the value, as one that is not known does not."""
+    return not (estimate.low > value or estimate.high < value)
+
+
 def examples_at_overhead(b: np.ndarray, critical: float) -> float:
     """Where 1 + B / critical, interpolated as the data are, is a fifth above its value at the smallest batch size."""
     asked = np.linspace(math.log(b[0]), math.log(b[-1]), 20001)
@@ -58,7 +63,7 @@ def of_curves(size: int, replicates: int, draws: int) -> Iterator[dict[str, floa
             "c1": holds(found.c1, LEVEL_OFF * critical),
             "c2": holds(found.c2, LEVEL_OFF),
             "critical_batch_size": holds(found.critical_batch_size, critical),
-            "exponent": holds(exponent(curve), 1),
+            "exponent": math.nan if size < LEAST_FOR_EXPONENT else allows(exponent(curve), 1),
             "critical_20": holds(critical_at_overhead(curve, found), examples_at_overhead(GRIDS[size], critical)),
             "misfit_p": math.nan if math.isnan(p := misfit(curve)) else p >= 0.05,
         }
