@@ -43,15 +43,15 @@ def test_the_other_optimizers_are_read_whole() -> None:
             **{256: [512, 160, 192], 1024: [224, 144, 144]},
         },
     }
-    at_90 = {"sgd": [14208, 6256, 2064, 1600, 1376], "nesterov": [6464, 2832, 2032]}  # from B = 4, and from 16 on
+    at_90 = {"sgd": [14208, 6256, 2064, 1600, 1376], "nesterov": [6464, 2832, 2032]}  # from B = 4 on; Nesterov finds none there
     confirmed = {"sgd": [2112, 768], "nesterov": [1504, 768]}  # B = 16 and 64
     for name, steps in expected.items():
         results = dps.load(FOLDER / f"mnist_simple_cnn_{name}")
         studies = results.studies.sort_values(["replicate", "batch_size"])
         dense, sparse = (rows for _, rows in studies.groupby("sparsity"))
         assert dense.groupby("batch_size")["steps_to_result"].agg(list).to_dict() == steps
-        assert sparse["steps_to_result"].tolist() == at_90[name]
-        assert len(results.trials) == 16 * (15 + len(at_90[name]))
+        assert sparse["steps_to_result"].dropna().tolist() == at_90[name]
+        assert len(results.trials) == 16 * (15 + {"sgd": 5, "nesterov": 4}[name])
         assert results.k_star["confirmed_steps"].dropna().tolist() == confirmed[name]
 
 
