@@ -43,7 +43,7 @@ def test_the_other_optimizers_are_read_whole() -> None:
             **{256: [512, 160, 192], 1024: [224, 144, 144]},
         },
     }
-    at_90 = {"sgd": [14208, 6256, 2064, 1600, 1376], "nesterov": [6464, 2832, 2032]}  # from B = 4 on; Nesterov finds none there
+    at_90 = {"sgd": [14208, 6256, 2064, 1600, 1376], "nesterov": [6464, 2832, 2032]}  # one has none at 4
     confirmed = {"sgd": [2112, 768], "nesterov": [1504, 768]}  # B = 16 and 64
     for name, steps in expected.items():
         results = dps.load(FOLDER / f"mnist_simple_cnn_{name}")
