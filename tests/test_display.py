@@ -151,5 +151,5 @@ def test_the_end_shows_the_studies_that_can_be_read_and_names_the_others(
     assert len(lines(done.stdout)) == 2 and "\x1b" not in done.stdout  # nothing is drawn where there is no terminal
     assert done.code == 1 and done.stderr.count("\n") == 1
     assert "1 of 2 studies failed" in done.stderr and f"{path} is damaged" in done.stderr
-    assert "│         16 │" in done.stdout and "│          8 │" not in done.stdout
+    assert "    16 │" in done.stdout and "     8 │" not in done.stdout
     assert os.fspath(path.parent.parent.relative_to(tmp_path)) in done.stdout.splitlines()[-1]

@@ -203,7 +203,7 @@ def test_a_study_that_fails_leaves_the_others(tmp_path: Path, monkeypatch: pytes
     where = "the traceback is in the folder's dps.log"
     assert done.stderr.startswith(f"dps: 1 of 2 studies failed ({where}): ") and done.stderr.count("\n") == 1
     assert "batch_size=8,sparsity=0: no space left" in done.stderr
-    assert len(records.read(study(tmp_path, 16))) == 2 and "batch size" in done.stdout
+    assert len(records.read(study(tmp_path, 16))) == 2 and " 16 │" in done.stdout
     log = (study(tmp_path, 8) / "dps.log").read_text()
     assert "Traceback" in log and "OSError: no space left" in log
     assert "Next: dps-report outputs/digits_simple_cnn_momentum" in done.stdout

@@ -84,8 +84,8 @@ def k_star_table(studies: Studies) -> Table:
         place = (int(study["batch_size"].iloc[0]), float(study["sparsity"].iloc[0]))
         cells.setdefault(place, {})[folder] = study
     sparsities = sorted({sparsity for _, sparsity in cells})
-    table = Table(show_lines=True)
-    table.add_column("batch size", justify="right", no_wrap=True)
+    table = Table(show_lines=True, show_edge=False)
+    table.add_column("batch\nsize", justify="right", no_wrap=True)
     for sparsity in sparsities:
         table.add_column(wording.sparsity_name(sparsity), overflow="fold")
     for batch_size in sorted({batch_size for batch_size, _ in cells}):
