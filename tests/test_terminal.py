@@ -75,7 +75,8 @@ def test_four_sparsities_lose_nothing_at_a_narrow_width(tmp_path: Path, width: i
 
 
 def test_four_sparsities_of_momentum_fit_a_terminal_of_80_columns(tmp_path: Path) -> None:
-    text = shown([study(tmp_path / str(sparsity), 16384, sparsity, [done(31234)]) for sparsity in (0, 0.5, 0.7, 0.9)], 80)
+    folders = [study(tmp_path / str(sparsity), 16384, sparsity, [done(31234)]) for sparsity in (0, 0.5, 0.7, 0.9)]
+    text = shown(folders, 80)
     assert text.count("momentum=0.9997") == 4 and text.count("lr=0.0123") == 4
 
 
